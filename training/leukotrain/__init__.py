@@ -1,0 +1,1 @@
+"""The training package of Leukoscope: data, fitting and evaluation of its models."""
