@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import hashlib
 
-__all__ = ["CNMC_TEST", "FOLDS", "fold_of", "is_held_out"]
+__all__ = ["FOLDS", "HELD_OUT_FIELDS", "HELD_OUT_PATIENTS", "fold_of", "is_held_out"]
 
 FOLDS = 5
 
 # C-NMC has few donors, each of one class: the held-out ones are named, so that both classes are there.
-CNMC_TEST = frozenset({"cnmc-H14", "cnmc-16", "cnmc-44"})
+HELD_OUT_PATIENTS = frozenset({"cnmc-H14", "cnmc-16", "cnmc-44"})
+
+# ALL-IDB1 names no patients, and neighboring fields look alike: runs of fields are held out, not fields here and
+# there. Two runs with blasts (one of each microscope setting) and two of healthy donors.
+HELD_OUT_FIELDS = frozenset(
+    f"Im{i:03d}" for run in (range(4, 10), range(52, 54), range(44, 48), range(78, 84)) for i in run
+)
 
 
 def fold_of(group: str) -> int:
@@ -18,7 +24,13 @@ def fold_of(group: str) -> int:
 
 
 def is_held_out(group: str) -> bool:
-    """Tell whether a group is kept for evaluation: fold 0, or a named C-NMC patient."""
+    """Tell whether a group is kept for evaluation.
+
+    Named patients of C-NMC, named runs of ALL-IDB1 fields (and the ALL-IDB2 crops of the same pixels, which carry
+    the field's group), and one fold in five of everything else.
+    """
     if group.startswith("cnmc-"):
-        return group in CNMC_TEST
+        return group in HELD_OUT_PATIENTS
+    if group.startswith("Im"):
+        return group in HELD_OUT_FIELDS
     return fold_of(group) == 0
