@@ -1,0 +1,21 @@
+"""From a slide to a case: blocks, scheduling, resume."""
+
+from ._blocks import Block, analyze_block, blocks_of
+from ._events import BlockDone, Finished, FinishReason, Progress, Started
+from ._run import analyze, case_folder, run
+from ._settings import Settings
+
+__all__ = [
+    "Block",
+    "BlockDone",
+    "FinishReason",
+    "Finished",
+    "Progress",
+    "Settings",
+    "Started",
+    "analyze",
+    "analyze_block",
+    "blocks_of",
+    "case_folder",
+    "run",
+]

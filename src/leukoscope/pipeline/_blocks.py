@@ -1,0 +1,243 @@
+"""A block's work: a plain function of the slide's address, the block and the settings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from leukoscope.cases import CellRow
+from leukoscope.classification import load_model
+from leukoscope.classification.taxonomy import UNIDENTIFIED
+from leukoscope.segmentation import Calibration, get_segmenter
+from leukoscope.segmentation.outlines import FoundCell, found_cells, rasterize
+from leukoscope.segmentation.tiling import read_working, segment_tile
+from leukoscope.slides import open_slide
+
+if TYPE_CHECKING:
+    from leukoscope.classification import Classifier
+    from leukoscope.segmentation import Segmenter
+    from leukoscope.slides import Slide
+
+    from ._settings import Settings
+
+__all__ = ["Block", "analyze_block", "blocks_of", "calibrate", "level_for"]
+
+Region = tuple[int, int, int, int]
+Read = Callable[[Region], np.ndarray]
+
+# A crop shows the cell and this much around it, µm: the classifier takes the white point from there.
+CROP_MARGIN_UM = 3.0
+# A level counts as fine enough when it is at most this much coarser than asked for.
+LEVEL_TOLERANCE = 1.05
+# Calibration looks at this many pixels of the working grid at most, in squares of SAMPLE_SIDE.
+SAMPLE_SIDE = 512
+SAMPLE_COUNT = 16
+
+
+@dataclass(frozen=True)
+class Block:
+    """A piece of a slide that is analyzed by itself.
+
+    Attributes
+    ----------
+    index : int
+        The block's place in the order in which the case takes blocks.
+    field : int
+        Which of the slide's fields it lies in.
+    region : (y, x, height, width)
+        On the working grid of that field, without the halo.
+    """
+
+    index: int
+    field: int
+    region: Region
+
+
+def level_for(slide: Slide, mpp: float, wanted_mpp: float) -> int:
+    """Give the coarsest level that still shows `wanted_mpp`; level 0 if none does."""
+    fit = [i for i, d in enumerate(slide.downsamples) if mpp * d <= wanted_mpp * LEVEL_TOLERANCE]
+    return max(fit, default=0)
+
+
+def blocks_of(slide: Slide, settings: Settings) -> list[Block]:
+    """Cut a slide into blocks on the segmenter's working grid, field by field.
+
+    Parameters
+    ----------
+    slide : Slide
+    settings : Settings
+
+    Returns
+    -------
+    list of Block
+        In reading order. Every working pixel of every field lies in exactly one block.
+    """
+    scale = _segmenter(settings.segmenter, settings.device).mpp / settings.mpp  # level-0 px per working px
+    blocks: list[Block] = []
+    for number, field in enumerate(slide.fields):
+        height, width = math.ceil(field.height / scale), math.ceil(field.width / scale)
+        for y in range(0, height, settings.block):
+            for x in range(0, width, settings.block):
+                region = (y, x, min(settings.block, height - y), min(settings.block, width - x))
+                blocks.append(Block(len(blocks), number, region))
+    return blocks
+
+
+def analyze_block(address: str, block: Block, settings: Settings) -> list[CellRow]:
+    """Find, outline and classify the cells whose centroid lies in a block.
+
+    Parameters
+    ----------
+    address : str
+        What `open_slide` takes; the slide is opened once per process.
+    block : Block
+    settings : Settings
+
+    Returns
+    -------
+    list of CellRow
+        In a fixed order, outlines in level-0 pixels.
+
+    Raises
+    ------
+    SlideError
+        If the slide's pixels cannot be read.
+    """
+    slide = _slide(address)
+    segmenter = _segmenter(settings.segmenter, settings.device)
+    read, scale = _reader(slide, settings.mpp, block.field, segmenter.mpp)
+    calibration = _calibration(address, block.field, settings)
+    masks, origin = segment_tile(segmenter, read, block.region, calibration)
+    field = slide.fields[block.field]
+    found = found_cells(masks, origin=origin, scale=scale)
+    if field.y or field.x:
+        found = [cell.shifted(field.y, field.x) for cell in found]
+    return _classify(slide, found, settings)
+
+
+def calibrate(slide: Slide, field: int, settings: Settings) -> Calibration:
+    """Calibrate the segmenter for one field of a slide, from the places that show most.
+
+    Small fields are looked at whole; of a large slide, the squares with most stain are.
+    """
+    segmenter = _segmenter(settings.segmenter, settings.device)
+    read, scale = _reader(slide, settings.mpp, field, segmenter.mpp)
+    place = slide.fields[field]
+    height, width = math.ceil(place.height / scale), math.ceil(place.width / scale)
+    if height * width <= SAMPLE_COUNT * SAMPLE_SIDE**2:
+        return segmenter.calibrate(read((0, 0, height, width)))
+    squares = [
+        read((y, x, SAMPLE_SIDE, SAMPLE_SIDE))
+        for y, x in _stained_squares(slide, height, width)
+    ]
+    columns = math.ceil(math.sqrt(len(squares)))
+    squares += squares[: columns * math.ceil(len(squares) / columns) - len(squares)]  # the last row is filled up
+    rows = [np.hstack(squares[i : i + columns]) for i in range(0, len(squares), columns)]
+    return segmenter.calibrate(np.vstack(rows))
+
+
+def _stained_squares(slide: Slide, height: int, width: int) -> Iterator[tuple[int, int]]:
+    """Give the corners (y, x), working px, of the squares in which an overview shows most stain."""
+    overview = slide.overview().astype(np.float32)
+    stain = overview.max(axis=2) - overview.min(axis=2)  # glass is grey, stain is not
+    rows, columns = max(height // SAMPLE_SIDE, 1), max(width // SAMPLE_SIDE, 1)
+    y_edges = np.linspace(0, stain.shape[0], rows + 1).astype(int)
+    x_edges = np.linspace(0, stain.shape[1], columns + 1).astype(int)
+    means = np.array([
+        [stain[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)].mean() for x0, x1 in zip(x_edges[:-1], x_edges[1:], strict=True)]
+        for y0, y1 in zip(y_edges[:-1], y_edges[1:], strict=True)
+    ])
+    for flat in np.argsort(means, axis=None)[::-1][:SAMPLE_COUNT]:
+        yield int(flat) // columns * SAMPLE_SIDE, int(flat) % columns * SAMPLE_SIDE
+
+
+def _reader(slide: Slide, mpp: float, field: int, wanted_mpp: float) -> tuple[Read, float]:
+    """Give a function that reads a field on the working grid, and level-0 px per working px."""
+    level = level_for(slide, mpp, wanted_mpp)
+    downsample = slide.downsamples[level]
+    place = slide.fields[field]
+    y, x = round(place.y / downsample), round(place.x / downsample)
+    height, width = max(round(place.height / downsample), 1), max(round(place.width / downsample), 1)
+    pixels = slide.levels[level][y : y + height, x : x + width]
+    scale = wanted_mpp / (mpp * downsample)
+
+    def read(region: Region) -> np.ndarray:
+        return read_working(pixels, scale, region)
+
+    return read, wanted_mpp / mpp
+
+
+def _classify(slide: Slide, found: list[FoundCell], settings: Settings) -> list[CellRow]:
+    area = settings.mpp**2
+    probabilities: list[dict[str, float]] = [{} for _ in found]
+    labels = [UNIDENTIFIED] * len(found)
+    if found and settings.model is not None:
+        model = _model(settings.model, settings.device)
+        level = level_for(slide, settings.mpp, model.mpp)
+        crops = [_crop(slide, level, cell, settings.mpp) for cell in found]
+        images, masks = [image for image, _ in crops], [mask for _, mask in crops]
+        rows = model.predict_proba(images, masks, settings.mpp * slide.downsamples[level])
+        probabilities = [dict(zip(model.classes, map(float, row), strict=True)) for row in rows]
+        labels = model.labels(rows)
+    return [
+        CellRow(
+            cell=cell.cell,
+            nucleus=cell.nucleus,
+            x=cell.x,
+            y=cell.y,
+            area_um2=cell.cell.area * area,
+            nucleus_area_um2=cell.nucleus.area * area,
+            score=cell.score,
+            probabilities=p,
+            label=label,
+        )
+        for cell, p, label in zip(found, probabilities, labels, strict=True)
+    ]
+
+
+def _crop(slide: Slide, level: int, cell: FoundCell, mpp: float) -> tuple[np.ndarray, np.ndarray]:
+    """Read the pixels around a cell, (h, w, 3) uint8, and the cell's mask there, (h, w) bool."""
+    downsample = slide.downsamples[level]
+    margin = CROP_MARGIN_UM / mpp
+    x0, y0, x1, y1 = cell.cell.bounds
+    height, width = slide.levels[level].shape[:2]
+    top, left = max(math.floor((y0 - margin) / downsample), 0), max(math.floor((x0 - margin) / downsample), 0)
+    bottom = min(math.ceil((y1 + margin) / downsample), height)
+    right = min(math.ceil((x1 + margin) / downsample), width)
+    image = slide.read((top, left, bottom - top, right - left), level)
+    mask = rasterize(cell.cell, image.shape[:2], origin=(top, left), scale=downsample)
+    return image, mask
+
+
+# One slide, one segmenter and one model per process, however many blocks it works on.
+@lru_cache(maxsize=4)
+def _slide(address: str) -> Slide:
+    return open_slide(address)
+
+
+@lru_cache(maxsize=2)
+def _segmenter(name: str, device: str) -> Segmenter:
+    return get_segmenter(name, device=device)
+
+
+@lru_cache(maxsize=2)
+def _model(name: str, device: str) -> Classifier:
+    return load_model(name, device=device)
+
+
+@lru_cache(maxsize=16)
+def _calibration(address: str, field: int, settings: Settings) -> Calibration:
+    if settings.calibration is not None:
+        return Calibration.from_json(settings.calibration)
+    return calibrate(_slide(address), field, settings)
+
+
+def forget(_: Any = None) -> None:
+    """Close what this process keeps open."""
+    for cache in (_slide, _segmenter, _model, _calibration):
+        cache.cache_clear()
