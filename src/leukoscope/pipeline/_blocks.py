@@ -131,10 +131,7 @@ def calibrate(slide: Slide, field: int, settings: Settings) -> Calibration:
     height, width = math.ceil(place.height / scale), math.ceil(place.width / scale)
     if height * width <= SAMPLE_COUNT * SAMPLE_SIDE**2:
         return segmenter.calibrate(read((0, 0, height, width)))
-    squares = [
-        read((y, x, SAMPLE_SIDE, SAMPLE_SIDE))
-        for y, x in _stained_squares(slide, height, width)
-    ]
+    squares = [read((y, x, SAMPLE_SIDE, SAMPLE_SIDE)) for y, x in _stained_squares(slide, height, width)]
     columns = math.ceil(math.sqrt(len(squares)))
     squares += squares[: columns * math.ceil(len(squares) / columns) - len(squares)]  # the last row is filled up
     rows = [np.hstack(squares[i : i + columns]) for i in range(0, len(squares), columns)]
@@ -148,10 +145,15 @@ def _stained_squares(slide: Slide, height: int, width: int) -> Iterator[tuple[in
     rows, columns = max(height // SAMPLE_SIDE, 1), max(width // SAMPLE_SIDE, 1)
     y_edges = np.linspace(0, stain.shape[0], rows + 1).astype(int)
     x_edges = np.linspace(0, stain.shape[1], columns + 1).astype(int)
-    means = np.array([
-        [stain[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)].mean() for x0, x1 in zip(x_edges[:-1], x_edges[1:], strict=True)]
-        for y0, y1 in zip(y_edges[:-1], y_edges[1:], strict=True)
-    ])
+    means = np.array(
+        [
+            [
+                stain[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)].mean()
+                for x0, x1 in zip(x_edges[:-1], x_edges[1:], strict=True)
+            ]
+            for y0, y1 in zip(y_edges[:-1], y_edges[1:], strict=True)
+        ]
+    )
     for flat in np.argsort(means, axis=None)[::-1][:SAMPLE_COUNT]:
         yield int(flat) // columns * SAMPLE_SIDE, int(flat) % columns * SAMPLE_SIDE
 

@@ -61,9 +61,7 @@ def open_executor(scheduler: str | Executor | None, workers: int | None) -> Iter
         raise SettingsError(f"unknown scheduler {scheduler!r}", f"Use one of {', '.join(SCHEDULERS)}.")
 
 
-def in_order(
-    executor: Executor, function: Callable[[T], R], items: Iterable[T], ahead: int
-) -> Iterator[tuple[T, R]]:
+def in_order(executor: Executor, function: Callable[[T], R], items: Iterable[T], ahead: int) -> Iterator[tuple[T, R]]:
     """Run a function over items, `ahead` of them at a time, and give results in the items' order.
 
     Bounded, so that neither results nor pixels pile up when the reader of results is slow.
