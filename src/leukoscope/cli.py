@@ -124,9 +124,9 @@ def demo(
     Without a display, the case, a picture of the overlay and a report are left in the folder.
     """
     from leukoscope.pipeline import analyze as run_analysis
-    from leukoscope.slides import sample_slide
+    from leukoscope.sample import sample_path
 
-    with run_analysis(sample_slide(), out_dir, progress="rich") as case:
+    with run_analysis(sample_path(), out_dir, progress="rich") as case:
         case.export(csv=True, geojson=True, report=True)
         picture = case.path / "overlay.png"
         case.overlay().save(picture)
@@ -181,9 +181,10 @@ def bench(
     import time
 
     from leukoscope.pipeline import analyze as run_analysis
-    from leukoscope.slides import open_slide, sample_slide
+    from leukoscope.sample import sample_path
+    from leukoscope.slides import open_slide
 
-    source = sample_slide() if slide is None else open_slide(slide, mpp=mpp)
+    source = open_slide(sample_path() if slide is None else slide)
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
         with run_analysis(source, folder, segmenter, model, device, mpp=mpp, workers=workers, progress="rich") as case:

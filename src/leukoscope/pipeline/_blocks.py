@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["Block", "analyze_block", "blocks_of", "calibrate", "level_for"]
 
 Region = tuple[int, int, int, int]
-Read = Callable[[Region], np.ndarray]
 
 # A crop shows the cell and this much around it, µm: the classifier takes the white point from there.
 CROP_MARGIN_UM = 3.0
@@ -110,14 +110,12 @@ def analyze_block(address: str, block: Block, settings: Settings) -> list[CellRo
     """
     slide = _slide(address)
     segmenter = _segmenter(settings.segmenter, settings.device)
-    read, scale = _reader(slide, settings.mpp, block.field, segmenter.mpp)
+    pixels = _FieldPixels(slide, block.field, settings.mpp, segmenter.mpp)
     calibration = _calibration(address, block.field, settings)
-    masks, origin = segment_tile(segmenter, read, block.region, calibration)
-    field = slide.fields[block.field]
-    found = found_cells(masks, origin=origin, scale=scale)
-    if field.y or field.x:
-        found = [cell.shifted(field.y, field.x) for cell in found]
-    return _classify(slide, found, settings)
+    masks, (top, left) = segment_tile(segmenter, pixels.read, block.region, calibration)
+    # The field's corner in working px, a fraction: outlines come out in the slide's level-0 px.
+    origin = (top + pixels.y / pixels.scale, left + pixels.x / pixels.scale)
+    return _classify(slide, found_cells(masks, origin=origin, scale=pixels.scale), settings)
 
 
 def calibrate(slide: Slide, field: int, settings: Settings) -> Calibration:
@@ -126,9 +124,8 @@ def calibrate(slide: Slide, field: int, settings: Settings) -> Calibration:
     Small fields are looked at whole; of a large slide, the squares with most stain are.
     """
     segmenter = _segmenter(settings.segmenter, settings.device)
-    read, scale = _reader(slide, settings.mpp, field, segmenter.mpp)
-    place = slide.fields[field]
-    height, width = math.ceil(place.height / scale), math.ceil(place.width / scale)
+    pixels = _FieldPixels(slide, field, settings.mpp, segmenter.mpp)
+    read, (height, width) = pixels.read, pixels.shape
     if height * width <= SAMPLE_COUNT * SAMPLE_SIDE**2:
         return segmenter.calibrate(read((0, 0, height, width)))
     squares = [read((y, x, SAMPLE_SIDE, SAMPLE_SIDE)) for y, x in _stained_squares(slide, height, width)]
@@ -147,31 +144,42 @@ def _stained_squares(slide: Slide, height: int, width: int) -> Iterator[tuple[in
     x_edges = np.linspace(0, stain.shape[1], columns + 1).astype(int)
     means = np.array(
         [
-            [
-                stain[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)].mean()
-                for x0, x1 in zip(x_edges[:-1], x_edges[1:], strict=True)
-            ]
-            for y0, y1 in zip(y_edges[:-1], y_edges[1:], strict=True)
+            [stain[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)].mean() for x0, x1 in pairwise(x_edges)]
+            for y0, y1 in pairwise(y_edges)
         ]
     )
     for flat in np.argsort(means, axis=None)[::-1][:SAMPLE_COUNT]:
         yield int(flat) // columns * SAMPLE_SIDE, int(flat) % columns * SAMPLE_SIDE
 
 
-def _reader(slide: Slide, mpp: float, field: int, wanted_mpp: float) -> tuple[Read, float]:
-    """Give a function that reads a field on the working grid, and level-0 px per working px."""
-    level = level_for(slide, mpp, wanted_mpp)
-    downsample = slide.downsamples[level]
-    place = slide.fields[field]
-    y, x = round(place.y / downsample), round(place.x / downsample)
-    height, width = max(round(place.height / downsample), 1), max(round(place.width / downsample), 1)
-    pixels = slide.levels[level][y : y + height, x : x + width]
-    scale = wanted_mpp / (mpp * downsample)
+class _FieldPixels:
+    """The pixels of one field on the working grid.
 
-    def read(region: Region) -> np.ndarray:
-        return read_working(pixels, scale, region)
+    Attributes
+    ----------
+    scale : float
+        Level-0 px per working px.
+    y, x : float
+        The corner of the working grid, level-0 px of the slide.
+    shape : (height, width)
+        In working px.
+    """
 
-    return read, wanted_mpp / mpp
+    def __init__(self, slide: Slide, field: int, mpp: float, working_mpp: float) -> None:
+        level = level_for(slide, mpp, working_mpp)
+        downsample = slide.downsamples[level]
+        place = slide.fields[field]
+        y, x = round(place.y / downsample), round(place.x / downsample)
+        height, width = max(round(place.height / downsample), 1), max(round(place.width / downsample), 1)
+        self._pixels = slide.levels[level][y : y + height, x : x + width]
+        self._step = working_mpp / (mpp * downsample)
+        self.scale = working_mpp / mpp
+        self.y, self.x = y * downsample, x * downsample
+        self.shape = math.ceil(place.height / self.scale), math.ceil(place.width / self.scale)
+
+    def read(self, region: Region) -> np.ndarray:
+        """Read a region of the working grid, (height, width, 3) uint8."""
+        return read_working(self._pixels, self._step, region)
 
 
 def _classify(slide: Slide, found: list[FoundCell], settings: Settings) -> list[CellRow]:
