@@ -1,0 +1,1 @@
+"""Cell crops in, class probabilities out."""
