@@ -147,9 +147,8 @@ def main() -> None:
         parser.exit(0, f"no data at {DATA}: nothing to measure (set LEUKOSCOPE_DATA)\n")
     manifest = [r for r in csv.DictReader((DATA / "manifest.csv").open()) if r["kind"] == "field"]
     rows = [r for r in manifest if is_held_out(r["group"]) != options.dev]
-    print(
-        f"## Fields, {'seen in development' if options.dev else 'held out'}: {len(rows)}, {options.segmenter}, {options.model}\n"
-    )
+    kind = "seen in development" if options.dev else "held out"
+    print(f"## {len(rows)} fields, {kind}: {options.segmenter}, {options.model}\n")
     print("| figure | count | value | 95 % interval |\n|---|---|---|---|")
     result = score_fields(rows, options.segmenter, options.model)
     print(f"\nmedian {result['seconds_per_field']:.2f} s a field, models loaded\n")
