@@ -53,7 +53,8 @@ class CellClass:
     color : str
         ``#rrggbb``.
     key : str
-        The one letter that relabels a cell to this class, or "" for none.
+        The one letter that relabels a cell to this class, or "" for none. The built-in ones keep clear of a, p, s, v and z, which
+        napari binds on a points layer.
     leukocyte : bool
         Counted in the denominator of a blood differential.
     nucleated : bool
@@ -98,7 +99,7 @@ CLASSES: tuple[CellClass, ...] = (
     CellClass("neutrophil_segmented", "Segmented neutrophil", "#009e73", "n", roll_up="neutrophil"),
     CellClass("eosinophil", "Eosinophil", "#e69f00", "e"),
     CellClass("basophil", "Basophil", "#332288", "o"),
-    CellClass("promyelocyte", "Promyelocyte", "#ee99c8", "p", roll_up="immature_granulocyte"),
+    CellClass("promyelocyte", "Promyelocyte", "#ee99c8", "w", roll_up="immature_granulocyte"),
     CellClass("myelocyte", "Myelocyte", "#a878d8", "y", roll_up="immature_granulocyte"),
     CellClass("metamyelocyte", "Metamyelocyte", "#882255", "t", roll_up="immature_granulocyte"),
     CellClass(
@@ -110,9 +111,9 @@ CLASSES: tuple[CellClass, ...] = (
         reason="not a leukocyte: reported per 100 leukocytes",
     ),
     CellClass("plasma_cell", "Plasma cell", "#00a8a8", "c"),
-    CellClass("smudge", "Smudge cell", "#7a6a4f", "s", False, False, reason="damaged: cannot be told apart"),
-    CellClass("platelet_clump", "Platelet clump", "#a9a9a9", "g", False, False, reason=_NO_CELL),
-    CellClass("artefact", "Artefact", "#4d4d4d", "x", False, False, reason=_NO_CELL),
+    CellClass("smudge", "Smudge cell", "#7a6a4f", "k", False, False, reason="damaged: cannot be told apart"),
+    CellClass("platelet_clump", "Platelet clump", "#c9c9c9", "g", False, False, reason=_NO_CELL),
+    CellClass("artefact", "Artefact", "#1c1c1c", "x", False, False, reason=_NO_CELL),
     CellClass(UNIDENTIFIED, "Unidentified", "#ffffff", "u", False, False, reason="below the confidence threshold"),
 )
 """The classes every case knows, in the order in which tables list them."""
