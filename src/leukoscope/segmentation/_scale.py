@@ -1,0 +1,65 @@
+"""µm per pixel of an image that does not say."""
+
+from __future__ import annotations
+
+from math import pi, sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from skimage.filters import threshold_otsu
+from skimage.measure import regionprops
+
+from ..slides.scale import estimate_mpp
+
+__all__ = ["CELL_UM", "NUCLEUS_UM", "guess_mpp"]
+
+CELL_UM = 12.0
+NUCLEUS_UM = 8.0
+ASSUMED = 0.25
+SMALLEST_FIELD = 200  # px; a smaller image does not hold enough red cells to measure
+
+
+def guess_mpp(rgb: NDArray[np.uint8]) -> tuple[float, str]:
+    """Estimate µm per pixel from what is seen.
+
+    Parameters
+    ----------
+    rgb : ndarray of uint8, shape (Y, X, 3)
+
+    Returns
+    -------
+    mpp : float
+    source : str
+        "red cells" (7.2 µm across), "white cell" (12 µm across where it is cut out on black, else its nucleus 8 µm)
+        or "assumed" (0.25) where there is nothing to measure.
+    """
+    if min(rgb.shape[:2]) >= SMALLEST_FIELD:
+        mpp = estimate_mpp(rgb)
+        if mpp is not None:
+            return mpp, "red cells"
+    diameter = _white_cell(rgb)
+    return (ASSUMED, "assumed") if diameter is None else (diameter, "white cell")
+
+
+def _white_cell(rgb: NDArray[np.uint8]) -> float | None:
+    """Give µm per pixel from the white cell of a crop, None where none stands out."""
+    seen = rgb.max(axis=2) > 0
+    if 0.05 < seen.mean() < 0.95 and not seen[[0, -1]].any():
+        return CELL_UM / sqrt(4 * float(seen.sum()) / pi)
+    density = -np.log(np.maximum(rgb[..., 0], 1) / 255.0)  # nuclei absorb red, red cells do not
+    density = ndimage.gaussian_filter(density, 1)
+    if np.ptp(density) < 0.3:
+        return None
+    dark = density > threshold_otsu(density)
+    if density[dark].mean() - density[~dark].mean() < 0.25:
+        return None
+    areas = np.array([r.area for r in regionprops(ndimage.label(ndimage.binary_opening(dark, iterations=2))[0])])
+    if not len(areas):
+        return None
+    areas = areas[areas >= 0.15 * areas.max()]
+    # A few parts are the lobes of one nucleus, many are many cells.
+    area = float(areas.sum() if len(areas) <= 5 else np.median(areas))
+    if area < 30 or area > 0.9 * dark.size:
+        return None
+    return NUCLEUS_UM / sqrt(4 * area / pi)

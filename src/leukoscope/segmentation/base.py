@@ -1,0 +1,252 @@
+"""What every segmenter takes and gives: masks, calibration, and the way through the working grid."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import ceil, isfinite
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import SettingsError
+from ._resample import read_working, working_shape
+from ._scale import guess_mpp
+from ._upsample import upsample_labels
+from .instances import HALO_UM, label_cells
+
+__all__ = ["Calibration", "GridSegmenter", "Masks", "Segmenter", "check_rgb", "masked_on_black", "white_point"]
+
+RGB = NDArray[np.uint8]
+Map = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Masks:
+    """The cells of an image: whole cells and their nuclei, under the same ids.
+
+    Attributes
+    ----------
+    cells, nuclei : ndarray of int32, shape (Y, X)
+        0 is background, 1..n the cells. A nucleus lies within its cell and carries its id.
+    scores : ndarray of float32, shape (n,)
+        How sure the segmenter is of each cell, 0..1; `scores[i - 1]` belongs to id `i`.
+    mpp : float
+        µm per pixel of the image, as it was taken to be.
+    mpp_source : str
+        "given", "red cells", "white cell" or "assumed".
+    """
+
+    cells: NDArray[np.int32]
+    nuclei: NDArray[np.int32]
+    scores: NDArray[np.float32]
+    mpp: float
+    mpp_source: str
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What a segmenter must know of a whole slide, so that every tile of it is treated alike.
+
+    Attributes
+    ----------
+    white : tuple of 3 floats
+        The color of the empty background, RGB, 0..255.
+    numbers : mapping of str to tuple of floats
+        Figures of one segmenter's own, such as thresholds or latency bin edges.
+    """
+
+    white: tuple[float, float, float] = (255.0, 255.0, 255.0)
+    numbers: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """Write as one line of JSON."""
+        return json.dumps({"white": list(self.white), "numbers": {k: list(v) for k, v in self.numbers.items()}})
+
+    @classmethod
+    def from_json(cls, text: str) -> Calibration:
+        """Read what `to_json` wrote.
+
+        Raises
+        ------
+        SettingsError
+            When the text is not a calibration.
+        """
+        try:
+            data = json.loads(text)
+            red, green, blue = (float(v) for v in data["white"])
+            numbers = {str(k): tuple(float(x) for x in v) for k, v in data["numbers"].items()}
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise SettingsError(f"not a calibration: {error}", "Calibrate the slide anew.") from error
+        return cls((red, green, blue), numbers)
+
+
+@runtime_checkable
+class Segmenter(Protocol):
+    """Finds the white cells of an image.
+
+    Attributes
+    ----------
+    name : str
+        As `get_segmenter` takes it.
+    mpp : float
+        The working resolution, µm per pixel.
+    halo : int
+        By how many working pixels a tile must be extended, so that its own cells come out as they would untiled.
+    """
+
+    name: str
+    mpp: float
+
+    @property
+    def halo(self) -> int:
+        """By how many working pixels a tile must be extended."""
+        ...
+
+    def calibrate(self, rgb: RGB) -> Calibration:
+        """Take the measure of a slide from samples of it at about the working resolution, uint8 (Y, X, 3)."""
+        ...
+
+    def segment(self, rgb: RGB, mpp: float | None = None, calibration: Calibration | None = None) -> Masks:
+        """Find the cells of `rgb`, uint8 (Y, X, 3); labels come at the resolution of `rgb`."""
+        ...
+
+
+class GridSegmenter:
+    """The common way: to the working resolution, two probability maps, instances, and back.
+
+    A sub-class sets `name` and `receptive`, and gives `_maps`; also `_numbers`, if it needs slide-level figures.
+
+    Attributes
+    ----------
+    mpp : float
+        The working resolution, µm per pixel.
+    receptive : int
+        By how many working pixels a pixel of the maps looks around.
+    align : int
+        The maps do not change when the image is shifted by multiples of this (the product of a network's strides);
+        tiles are cut accordingly.
+    """
+
+    name: str = "grid"
+    mpp: float = 0.5
+    receptive: int = 0
+    align: int = 1
+
+    @property
+    def halo(self) -> int:
+        """By how many working pixels a tile must be extended: the maps' reach and the instances'."""
+        reach = self.receptive + ceil(HALO_UM / self.mpp)
+        return ceil(reach / self.align) * self.align
+
+    def calibrate(self, rgb: RGB) -> Calibration:
+        """Take the white point and the segmenter's own figures from samples of a slide.
+
+        Parameters
+        ----------
+        rgb : ndarray of uint8, shape (Y, X, 3)
+            Samples at about the working resolution; several samples may be stacked along Y.
+
+        Returns
+        -------
+        Calibration
+        """
+        check_rgb(rgb)
+        white = white_point(rgb)
+        return Calibration(white, self._numbers(rgb, white))
+
+    def segment(self, rgb: RGB, mpp: float | None = None, calibration: Calibration | None = None) -> Masks:
+        """Find the white cells of an image.
+
+        Parameters
+        ----------
+        rgb : ndarray of uint8, shape (Y, X, 3)
+            The image, at any resolution.
+        mpp : float, optional
+            Its µm per pixel. Without it, estimated: from the red cells, else from the white cell of a crop.
+        calibration : Calibration, optional
+            That of the slide the image is from; else the image is its own slide.
+
+        Returns
+        -------
+        Masks
+            At the resolution of `rgb`.
+
+        Raises
+        ------
+        SettingsError
+            When `rgb` is no RGB image or `mpp` no resolution.
+        """
+        check_rgb(rgb)
+        if mpp is not None and not (isfinite(mpp) and 0.001 <= mpp <= 100):
+            raise SettingsError(f"{mpp} µm per pixel is no resolution", "Give a number such as 0.25.")
+        source = "given"
+        if mpp is None:
+            mpp, source = guess_mpp(rgb)
+        step = self.mpp / mpp
+        height, width = rgb.shape[:2]
+        working = read_working(rgb, step, (0, 0, *working_shape(rgb.shape, step)))
+        cells, nuclei, scores = self.segment_working(working, calibration)
+        if step != 1:
+            cells, nuclei = upsample_labels(cells, nuclei, len(scores), step, (height, width))
+        return Masks(cells, nuclei, scores, float(mpp), source)
+
+    def segment_working(
+        self, rgb: RGB, calibration: Calibration | None = None
+    ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]:
+        """Find the cells of an image that is at the working resolution: (cells, nuclei, scores), as in `Masks`."""
+        seen = None if calibration else masked_on_black(rgb)  # a tile of a slide is no crop, whatever it looks like
+        nucleus, cell = self._maps(rgb, calibration or self.calibrate(rgb))
+        if seen is not None:  # somebody has outlined the cell already
+            cell = seen.astype(np.float32)
+            nucleus = nucleus * cell
+        return label_cells(nucleus, cell, self.mpp)
+
+    def _numbers(self, rgb: RGB, white: tuple[float, float, float]) -> dict[str, tuple[float, ...]]:
+        """Slide-level figures of this segmenter, from samples of the slide."""
+        return {}
+
+    def _maps(self, rgb: RGB, calibration: Calibration) -> tuple[Map, Map]:
+        """Probabilities of nucleus and of cell (nucleus or cytoplasm), float32 (Y, X) each, 0..1."""
+        raise NotImplementedError
+
+
+def check_rgb(rgb: Any) -> None:
+    """Raise SettingsError unless `rgb` is a uint8 array (Y, X, 3) with at least one pixel."""
+    shape, dtype = getattr(rgb, "shape", None), getattr(rgb, "dtype", None)
+    if shape is None or len(shape) != 3 or shape[2] != 3 or dtype != np.uint8 or 0 in shape:
+        raise SettingsError(f"the image is {dtype} {shape}", "An RGB image is wanted: uint8, (Y, X, 3).")
+
+
+def white_point(rgb: RGB) -> tuple[float, float, float]:
+    """Give the color of the empty background, RGB 0..255.
+
+    The median color of the greenest fifth of the pixels: red cells, white cells and platelets all absorb green, and
+    a fifth of a smear, at least, is empty. Exactly black pixels do not count: they are a mask.
+    """
+    pixels = rgb.reshape(-1, 3)
+    pixels = pixels[:: max(1, len(pixels) // 500_000)]
+    pixels = pixels[pixels.any(axis=1)]
+    if not len(pixels):
+        return (255.0, 255.0, 255.0)
+    green = pixels[:, 1]
+    bright = pixels[green >= np.percentile(green, 80)]
+    median = np.maximum(np.median(bright, axis=0), 1)
+    return float(median[0]), float(median[1]), float(median[2])
+
+
+def masked_on_black(rgb: RGB) -> NDArray[np.bool_] | None:
+    """Give what is not black of a cell that was cut out on black (as in C-NMC), None for any other image.
+
+    Such an image is black all along its border, or nearly, and a cell's worth of it is not black.
+    """
+    black: NDArray[np.bool_] = rgb.max(axis=2) == 0
+    border = np.concatenate([black[0], black[-1], black[1:-1, 0], black[1:-1, -1]])
+    if border.mean() < 0.9 or not 0.05 < black.mean() < 0.95:
+        return None
+    return ~black

@@ -1,0 +1,154 @@
+"""From probability maps to cells: nuclei are split where they touch, lobes joined, cytoplasm shared out.
+
+Everything here is local: what becomes of a cell depends on the maps within `HALO_UM` of it and on nothing else, so
+that tiles give what the whole slide would. Distances are in µm, so the rules hold at any working resolution.
+
+The splitting of touching nuclei by their distance transform follows Vincent & Soille (1991) for the watershed; the
+rule by which basins are joined again is this project's own: a neck much narrower than the nuclei it connects divides
+cells, a neck as wide as a lobe divides lobes of one nucleus.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from skimage.measure import regionprops
+from skimage.segmentation import watershed
+
+from ._lobes import join_basins, join_lobes
+
+__all__ = ["HALO_UM", "label_cells"]
+
+Labels = NDArray[np.int32]
+Map = NDArray[np.float32]
+
+HALO_UM = 40.0
+LARGEST_UM = 32.0  # no white cell of blood reaches so far; what does is a clot of stain or a fold
+SMALLEST_NUCLEUS_UM2 = 10.0  # platelets and debris stay below
+SMALLEST_CELL_UM2 = 18.0
+CYTOPLASM_UM = 6.0  # how far cytoplasm may reach beyond the nucleus
+SMOOTH_UM = 0.7
+DEEPEST_UM = 12.0  # how far from its edge a pixel of a nucleus may lie; bounds what a blot of stain can do elsewhere
+LEAST_SCORE = 0.5
+
+
+def label_cells(nucleus: Map, cell: Map, mpp: float) -> tuple[Labels, Labels, NDArray[np.float32]]:
+    """Turn probability maps into labeled cells.
+
+    Parameters
+    ----------
+    nucleus, cell : ndarray of float32, shape (Y, X)
+        Probability, 0..1, that a pixel is of a white cell's nucleus; of a white cell at all.
+    mpp : float
+        µm per pixel of the maps.
+
+    Returns
+    -------
+    cells, nuclei : ndarray of int32, shape (Y, X)
+        The same ids in both, 1..n in the order in which a scan from the top left meets the cells.
+    scores : ndarray of float32, shape (n,)
+    """
+    empty = np.zeros(nucleus.shape, np.int32)
+    solid = _fill(nucleus > 0.5, 4.0 / mpp**2)
+    if not solid.any():
+        return empty, empty.copy(), np.zeros(0, np.float32)
+    depth = ndimage.distance_transform_edt(_framed(solid))[1:-1, 1:-1].astype(np.float32) * mpp
+    depth = np.minimum(depth, DEEPEST_UM)
+    depth = ndimage.gaussian_filter(depth, SMOOTH_UM / mpp, truncate=3.0)
+    depth[~solid] = 0
+    basins = watershed(-depth, _peaks(depth, 0.8 / mpp), mask=solid).astype(np.int32)
+    parts = join_basins(basins, depth)
+    body = _fill((cell > 0.5) | solid, 4.0 / mpp**2)
+    parts = join_lobes(parts, depth, body, mpp)
+    return _cells(parts, nucleus, cell, body, mpp)
+
+
+def _framed(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    # A cell cut by the image's border goes on beyond it: the border is no edge of the nucleus.
+    return np.pad(mask, 1, mode="edge")
+
+
+def _fill(mask: NDArray[np.bool_], area: float) -> NDArray[np.bool_]:
+    """Fill the holes smaller than `area` px."""
+    holes, n = ndimage.label(~mask)
+    if n < 2:
+        return mask
+    small = np.bincount(holes.ravel()) < area
+    small[0] = False
+    filled: NDArray[np.bool_] = mask | small[holes]
+    return filled
+
+
+def _peaks(depth: Map, radius: float) -> Labels:
+    """Label the local maxima of `depth`; maxima within `radius` px of each other become one."""
+    r = max(1, round(radius))
+    y, x = np.ogrid[-r : r + 1, -r : r + 1]
+    disk = x * x + y * y <= radius * radius + 0.5
+    top = (depth == ndimage.maximum_filter(depth, footprint=disk)) & (depth > 0)
+    markers: Labels = ndimage.label(top, np.ones((3, 3)))[0].astype(np.int32)
+    return markers
+
+
+def _cells(
+    parts: Labels, nucleus: Map, cell: Map, body: NDArray[np.bool_], mpp: float
+) -> tuple[Labels, Labels, NDArray[np.float32]]:
+    """Give every nucleus the cytoplasm around it, and keep what is a white cell."""
+    reach = ndimage.distance_transform_edt(parts == 0, return_indices=True)
+    distance, (rows, columns) = reach[0] * mpp, reach[1]
+    owner = np.where(body & (distance <= CYTOPLASM_UM), parts[rows, columns], 0).astype(np.int32)
+    cells, nuclei = np.zeros_like(owner), np.zeros_like(owner)
+    scores: list[float] = []
+    kept: list[tuple[int, int, tuple[slice, slice], NDArray[np.bool_], NDArray[np.bool_], float]] = []
+    disk = _disk(0.75 / mpp)
+    for region in regionprops(owner):
+        top, left, bottom, right = region.bbox
+        box = slice(top, bottom), slice(left, right)
+        core = parts[box] == region.label
+        if max(bottom - top, right - left) * mpp > LARGEST_UM or core.sum() * mpp**2 < SMALLEST_NUCLEUS_UM2:
+            continue
+        whole = _tidy(region.image, core, disk)
+        if whole.sum() * mpp**2 < SMALLEST_CELL_UM2:
+            continue
+        score = _score(nucleus[box], core)
+        if score < LEAST_SCORE:
+            continue
+        first = np.flatnonzero(whole[np.flatnonzero(whole.any(axis=1))[0]])[0]
+        row = top + int(np.flatnonzero(whole.any(axis=1))[0])
+        kept.append((row, left + int(first), box, whole, core & whole, score))
+    kept.sort(key=lambda k: k[:2])
+    for i, (_, _, box, whole, core, score) in enumerate(kept, start=1):
+        cells[box][whole] = i
+        nuclei[box][core] = i
+        scores.append(score)
+    return cells, nuclei, np.array(scores, np.float32)
+
+
+def _disk(radius: float) -> NDArray[np.bool_]:
+    r = max(1, int(np.ceil(radius)))
+    y, x = np.ogrid[-r : r + 1, -r : r + 1]
+    disk: NDArray[np.bool_] = x * x + y * y <= radius * radius + 0.5
+    return disk
+
+
+def _tidy(whole: NDArray[np.bool_], core: NDArray[np.bool_], disk: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Take whiskers off a cell, fill its holes, and keep the one piece that holds most of the nucleus."""
+    margin = disk.shape[0]
+    # Padded by its own edge values, so that a cell cut by the image's border keeps its straight side.
+    padded = np.pad(ndimage.binary_fill_holes(whole), margin, mode="edge")
+    opened = ndimage.binary_opening(padded, disk)[margin:-margin, margin:-margin] | core
+    pieces, n = ndimage.label(opened)
+    if n > 1:
+        share = np.bincount(pieces[core], minlength=n + 1)
+        opened = pieces == int(share[1:].argmax()) + 1
+    tidy: NDArray[np.bool_] = opened
+    return tidy
+
+
+def _score(nucleus: Map, core: NDArray[np.bool_]) -> float:
+    """Rate a cell by how sure its nucleus is and how full its outline: smudges are pale and ragged."""
+    sure = float(nucleus[core].mean())
+    smooth = ndimage.binary_dilation(core, iterations=2)
+    smooth = ndimage.binary_erosion(smooth, iterations=2, border_value=1)
+    full = core.sum() / max(1, smooth.sum())
+    return min(1.0, sure * float(full))
