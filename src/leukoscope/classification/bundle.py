@@ -1,0 +1,234 @@
+"""A model as a folder: weights.safetensors, model.json (checked by a schema) and README.md, its card."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final
+
+import jsonschema
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+
+from ..errors import BundleError
+from .crops import CropSpec
+
+__all__ = ["Bundle", "read_bundle", "write_bundle"]
+
+WEIGHTS: Final = "weights.safetensors"
+MODEL: Final = "model.json"
+CARD: Final = "README.md"
+FILES: Final = (WEIGHTS, MODEL, CARD)
+LARGEST_JSON: Final = 32 * 2**20
+REMEDY: Final = "Use a bundle written by `leukotrain fit`, or fetch this one again."
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """What is known of a model besides its weights; the fields of model.json.
+
+    Attributes
+    ----------
+    name, description, architecture : str
+    classes : tuple of str
+        In the order of the network's outputs.
+    crop : CropSpec
+        How a cell's pixels become the network's input.
+    mean, std : tuple of float
+        The input is (pixel / 255 - mean) / std, per channel.
+    temperature : float
+        Logits are divided by it before the softmax.
+    threshold : float
+        Below this probability of the likeliest class a cell is "unidentified".
+    training : mapping
+        manifest_sha256, groups (source -> the groups seen in training or validation), and how it was trained.
+    metrics : tuple of mappings
+        name, data, value, low, high (95 % interval or None), cells, groups.
+    licenses : tuple of mappings
+        source, license, use.
+    folder : Path or None
+        Where it was read from.
+    fingerprint : str
+        Changes when weights or model.json change; 16 hexadecimal digits, "" when not read from a folder.
+    """
+
+    name: str
+    architecture: str
+    classes: tuple[str, ...]
+    crop: CropSpec
+    training: Mapping[str, Any]
+    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    temperature: float = 1.0
+    threshold: float = 0.0
+    metrics: tuple[Mapping[str, Any], ...] = ()
+    licenses: tuple[Mapping[str, str], ...] = ()
+    description: str = ""
+    folder: Path | None = field(default=None, compare=False)
+    fingerprint: str = field(default="", compare=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the content of model.json."""
+        return {
+            "format": 1,
+            "name": self.name,
+            "description": self.description,
+            "architecture": self.architecture,
+            "classes": list(self.classes),
+            "crop": self.crop.to_json(),
+            "normalization": {"mean": list(self.mean), "std": list(self.std)},
+            "temperature": self.temperature,
+            "threshold": self.threshold,
+            "training": dict(self.training),
+            "metrics": [dict(m) for m in self.metrics],
+            "licenses": [dict(x) for x in self.licenses],
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any], folder: Path | None = None, fingerprint: str = "") -> Bundle:
+        """Make a bundle from the content of model.json, which the schema has passed."""
+        return cls(
+            name=values["name"],
+            architecture=values["architecture"],
+            classes=tuple(values["classes"]),
+            crop=CropSpec.from_json(values["crop"]),
+            training=values["training"],
+            mean=tuple(values["normalization"]["mean"]),
+            std=tuple(values["normalization"]["std"]),
+            temperature=float(values["temperature"]),
+            threshold=float(values["threshold"]),
+            metrics=tuple(values["metrics"]),
+            licenses=tuple(values["licenses"]),
+            description=values.get("description", ""),
+            folder=folder,
+            fingerprint=fingerprint,
+        )
+
+
+@cache
+def _schema() -> jsonschema.Draft202012Validator:
+    text = files(__package__).joinpath("bundle.schema.json").read_text(encoding="utf-8")
+    return jsonschema.Draft202012Validator(json.loads(text))
+
+
+def _check(values: Any, file: Path) -> None:
+    errors = sorted(_schema().iter_errors(values), key=lambda e: list(map(str, e.absolute_path)))
+    if errors:
+        where = ".".join(map(str, errors[0].absolute_path)) or "the whole"
+        raise BundleError(f"{where}: {errors[0].message[:200]}", REMEDY, file)
+
+
+def _constant(name: str) -> float:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def read_bundle(folder: str | os.PathLike[str]) -> tuple[Bundle, dict[str, torch.Tensor]]:
+    """Read a bundle and check it.
+
+    Parameters
+    ----------
+    folder : path-like
+        With the three files, none of them a link that leads out of it.
+
+    Returns
+    -------
+    bundle : Bundle
+    weights : dict of str to torch.Tensor
+        As stored (float16, mostly), on the CPU; all finite.
+
+    Raises
+    ------
+    BundleError
+        A file is missing, a link out of the folder, damaged or not what the schema says; weights that are not finite.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise BundleError("no such model bundle", "Give a shipped model's name or a bundle's folder.", folder)
+    content: dict[str, bytes] = {}
+    for name in FILES:
+        file = folder / name
+        if not file.is_file():
+            raise BundleError(f"the bundle has no {name}", REMEDY, folder)
+        if file.resolve().parent != folder.resolve():
+            raise BundleError("the file is a link that leads out of the bundle", REMEDY, file)
+        if name == MODEL and file.stat().st_size > LARGEST_JSON:
+            raise BundleError("the file is too large for a model's description", REMEDY, file)
+        try:
+            content[name] = file.read_bytes()
+        except OSError as error:
+            raise BundleError(f"cannot be read ({error.strerror})", "Check the file's permissions.", file) from error
+    try:
+        values = json.loads(content[MODEL].decode("utf-8"), parse_constant=_constant)
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"not valid JSON ({error})", REMEDY, folder / MODEL) from error
+    _check(values, folder / MODEL)
+    try:
+        weights = load_tensors(content[WEIGHTS])
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise BundleError(f"not a readable safetensors file ({error})", REMEDY, folder / WEIGHTS) from error
+    for key, tensor in weights.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise BundleError(f"weights of {key} are not finite", REMEDY, folder / WEIGHTS)
+    digest = hashlib.sha256(content[WEIGHTS] + content[MODEL]).hexdigest()[:16]
+    return Bundle.from_json(values, folder.resolve(), digest), weights
+
+
+def write_bundle(
+    folder: str | os.PathLike[str], bundle: Bundle, weights: Mapping[str, torch.Tensor], card: str
+) -> Path:
+    """Write a bundle, whole or not at all.
+
+    Parameters
+    ----------
+    folder : path-like
+        Replaced if it holds a bundle; anything else there is refused.
+    bundle : Bundle
+    weights : mapping of str to torch.Tensor
+        Floating tensors are stored as float16.
+    card : str
+        The text of README.md.
+
+    Returns
+    -------
+    Path
+        The folder.
+
+    Raises
+    ------
+    BundleError
+        The content does not pass the schema, weights are not finite in float16, or the folder holds something else.
+    """
+    folder = Path(folder)
+    values = json.loads(json.dumps(bundle.to_json()))
+    _check(values, folder / MODEL)
+    half: dict[str, torch.Tensor] = {}
+    for key, tensor in weights.items():
+        stored = tensor.detach().cpu()
+        half[key] = (stored.half() if stored.is_floating_point() else stored).contiguous()
+        if half[key].is_floating_point() and not bool(torch.isfinite(half[key]).all()):
+            raise BundleError(f"weights of {key} are not finite", "Train again with a lower learning rate.", folder)
+    if folder.exists() and any(folder.iterdir()) and not (folder / MODEL).is_file():
+        raise BundleError("the folder holds something that is no bundle", "Choose another folder.", folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        (fresh / WEIGHTS).write_bytes(save_tensors(half))
+        (fresh / MODEL).write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+        (fresh / CARD).write_text(card, encoding="utf-8")
+        fresh.chmod(0o755)
+        if folder.exists():
+            shutil.rmtree(folder)
+        fresh.replace(folder)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    return folder

@@ -1,0 +1,254 @@
+"""Cell images in, class probabilities out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from ..errors import BundleError, SettingsError
+from .bundle import Bundle, read_bundle
+from .crops import check_image, standardize
+from .device import resolve_device
+from .networks import build
+from .outline import outline
+from .taxonomy import UNIDENTIFIED
+
+__all__ = ["Classifier", "load_model", "model_names"]
+
+SHIPPED: Final = Path(__file__).parents[1] / "weights"
+BATCH: Final = {"cpu": 64, "mps": 256, "cuda": 512}
+
+Images = Sequence[NDArray[np.uint8]]
+Scale = float | Sequence[float | None] | NDArray[np.floating[Any]] | None
+
+
+class Classifier:
+    """A trained network with all that is needed to ask it about cells.
+
+    Parameters
+    ----------
+    bundle : Bundle
+    network : torch.nn.Module
+        In evaluation mode; moved to the device.
+    device : str
+        See `resolve_device`.
+
+    Attributes
+    ----------
+    classes : tuple of str
+        In the order of the probabilities' columns.
+    mpp : float
+        µm per pixel of the crops that the network sees.
+    size : int
+        Their width and height in pixels.
+    threshold : float
+        Below this probability of the likeliest class a cell is "unidentified".
+    bundle : Bundle
+    fingerprint : str
+        Changes when the weights or model.json change.
+    """
+
+    def __init__(self, bundle: Bundle, network: nn.Module, device: str = "auto") -> None:
+        self.bundle = bundle
+        self.classes = bundle.classes
+        self.mpp = bundle.crop.mpp
+        self.size = bundle.crop.size
+        self.threshold = bundle.threshold
+        self.fingerprint = bundle.fingerprint
+        self.device = resolve_device(device)
+        self._network = network.to(self.device).to(memory_format=torch.channels_last).eval()
+        shape = (1, 3, 1, 1)
+        self._mean = torch.tensor(bundle.mean, device=self.device).view(shape) * 255
+        self._std = torch.tensor(bundle.std, device=self.device).view(shape) * 255
+
+    def __repr__(self) -> str:
+        return f"Classifier({self.bundle.name!r}, {len(self.classes)} classes, device={str(self.device)!r})"
+
+    def predict_proba(
+        self,
+        images: Images,
+        masks: Sequence[NDArray[np.bool_] | None] | None = None,
+        mpp: Scale = None,
+        batch_size: int | None = None,
+    ) -> NDArray[np.float32]:
+        """Give the probability of each class for each cell.
+
+        Parameters
+        ----------
+        images : sequence of uint8 arrays (h, w, 3)
+            One cell each, in the middle; sizes may differ.
+        masks : sequence of bool arrays (h, w), optional
+            The cells' outlines. Without: a cell on exactly black surroundings counts as cut out already, of any
+            other image the cell in the middle is outlined first, by the default segmenter.
+        mpp : float or sequence of float, optional
+            µm per pixel of the images. Without: see `CropSpec.assumed_mpp`.
+        batch_size : int, optional
+            Cells at a time; the default suits the device, and is halved when memory runs out.
+
+        Returns
+        -------
+        float32 array (n, classes)
+            Rows sum to 1.
+
+        Raises
+        ------
+        SettingsError
+            Images or masks of the wrong kind, not as many masks or scales as images, a scale that is not positive.
+        """
+        crops = self.crops(images, masks, mpp)
+
+        def head(batch: torch.Tensor) -> torch.Tensor:
+            return torch.softmax(self._network(batch).float() / self.bundle.temperature, dim=1)
+
+        return self._run(head, crops, batch_size, len(self.classes))
+
+    def embed(
+        self,
+        images: Images,
+        masks: Sequence[NDArray[np.bool_] | None] | None = None,
+        mpp: Scale = None,
+        batch_size: int | None = None,
+    ) -> NDArray[np.float32]:
+        """Give what the network's last layer sees of each cell; parameters as in `predict_proba`.
+
+        Returns
+        -------
+        float32 array (n, d)
+            Cells that look alike lie close together.
+        """
+        network: Any = self._network
+
+        def features(batch: torch.Tensor) -> torch.Tensor:
+            out: torch.Tensor = network.forward_head(network.forward_features(batch), pre_logits=True)
+            return out.float()
+
+        return self._run(features, self.crops(images, masks, mpp), batch_size, int(network.num_features))
+
+    def labels(self, proba: NDArray[np.floating[Any]]) -> list[str]:
+        """Name the likeliest class of each row, "unidentified" below the threshold."""
+        proba = np.asarray(proba)
+        if proba.ndim != 2 or proba.shape[1] != len(self.classes):
+            raise SettingsError(
+                f"probabilities are {proba.shape}, not (n, {len(self.classes)})", "Give what predict_proba returned."
+            )
+        return [
+            self.classes[best] if row[best] >= self.threshold else UNIDENTIFIED
+            for row, best in zip(proba, proba.argmax(axis=1) if len(proba) else [], strict=True)
+        ]
+
+    def crops(
+        self, images: Images, masks: Sequence[NDArray[np.bool_] | None] | None = None, mpp: Scale = None
+    ) -> NDArray[np.uint8]:
+        """Make the crops that the network sees, uint8 (n, size, size, 3); parameters as in `predict_proba`."""
+        if isinstance(images, np.ndarray) and images.ndim != 4:
+            raise SettingsError("one image was given", "Give a list of images, one per cell.")
+        count = len(images)
+        if masks is not None and len(masks) != count:
+            raise SettingsError(f"{len(masks)} masks for {count} images", "Give each image one mask, or none at all.")
+        scales = [mpp] * count if mpp is None or np.isscalar(mpp) else list(mpp)  # type: ignore[arg-type]
+        if len(scales) != count:
+            raise SettingsError(f"{len(scales)} scales for {count} images", "Give one µm/px, or one for each image.")
+        out = np.empty((count, self.size, self.size, 3), np.uint8)
+
+        def one(i: int) -> None:
+            mask = None if masks is None else masks[i]
+            scale: Any = scales[i]
+            check_image(images[i], mask)
+            if mask is None and self.bundle.crop.masked:
+                mask = outline(images[i], scale)
+            out[i] = standardize(images[i], mask, scale, self.bundle.crop)
+
+        with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+            list(pool.map(one, range(count)))
+        return out
+
+    def _run(
+        self,
+        function: Callable[[torch.Tensor], torch.Tensor],
+        crops: NDArray[np.uint8],
+        batch_size: int | None,
+        columns: int,
+    ) -> NDArray[np.float32]:
+        size = batch_size if batch_size is not None else BATCH.get(self.device.type, 64)
+        if size < 1:
+            raise SettingsError(f"a batch of {size} cells", "Give a positive batch size.")
+        out = np.empty((len(crops), columns), np.float32)
+        start = 0
+        while start < len(crops):
+            try:
+                out[start : start + size] = self._batch(function, crops[start : start + size])
+            except RuntimeError as error:  # torch.OutOfMemoryError is one; MPS raises the plain kind
+                if size == 1 or "out of memory" not in str(error).lower():
+                    raise
+                size //= 2
+                if self.device.type == "cuda":
+                    torch.cuda.empty_cache()
+                continue
+            start += size
+        return out
+
+    def _batch(self, function: Callable[[torch.Tensor], torch.Tensor], crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        mixed = torch.autocast("cuda", dtype=torch.float16, enabled=self.device.type == "cuda")
+        steady = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=True)
+        with torch.inference_mode(), mixed, steady:
+            # Pixels lie in memory as (y, x, channel): permuted, that is the channels-last format.
+            batch = torch.from_numpy(crops).to(self.device).permute(0, 3, 1, 2).float()
+            values: NDArray[np.float32] = function((batch - self._mean) / self._std).float().cpu().numpy()
+        return values
+
+
+def model_names() -> tuple[str, ...]:
+    """Name the models that ship with Leukoscope, in alphabetical order."""
+    return tuple(sorted(file.parent.name for file in SHIPPED.glob("*/model.json")))
+
+
+def load_model(name_or_folder: str | os.PathLike[str], device: str = "auto") -> Classifier:
+    """Load a classifier.
+
+    Parameters
+    ----------
+    name_or_folder : str or path-like
+        One of `model_names()`, or a bundle's folder.
+    device : str
+        "auto", "cuda", "mps" or "cpu".
+
+    Returns
+    -------
+    Classifier
+
+    Raises
+    ------
+    BundleError
+        No such model, or one that is damaged, of an unknown architecture or of the wrong shape.
+    SettingsError
+        No such device.
+    """
+    names = model_names()
+    folder = SHIPPED / name_or_folder if name_or_folder in names else Path(name_or_folder)
+    if not folder.is_dir():
+        shipped = f"Shipped models: {', '.join(names)}." if names else "No models ship with this installation."
+        raise BundleError("no such model", f"{shipped} Or give a bundle's folder.", os.fspath(name_or_folder))
+    bundle, weights = read_bundle(folder)
+    try:
+        network = build(bundle.architecture, len(bundle.classes))
+    except SettingsError as error:
+        raise BundleError(error.cause, error.remedy, folder / "model.json") from error
+    wanted = {key: tensor.shape for key, tensor in network.state_dict().items()}
+    given = {key: tensor.shape for key, tensor in weights.items()}
+    if wanted != given:
+        wrong = sorted(key for key in wanted.keys() | given.keys() if wanted.get(key) != given.get(key))
+        raise BundleError(
+            f"{len(wrong)} weights do not fit {bundle.architecture}, {len(bundle.classes)} classes: first {wrong[0]}",
+            "Use the weights and the model.json of one training run.",
+            folder,
+        )
+    network.load_state_dict(weights)  # copied into float32
+    return Classifier(bundle, network, device)

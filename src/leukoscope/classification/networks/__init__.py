@@ -1,0 +1,7 @@
+"""The networks that a bundle can name."""
+
+from __future__ import annotations
+
+from .build import ARCHITECTURES, build
+
+__all__ = ["ARCHITECTURES", "build"]
