@@ -44,7 +44,7 @@ class FoundCell:
     score: float
 
 
-def found_cells(masks: Masks, origin: tuple[int, int] = (0, 0), scale: float = 1.0) -> list[FoundCell]:
+def found_cells(masks: Masks, origin: tuple[float, float] = (0, 0), scale: float = 1.0) -> list[FoundCell]:
     """Turn masks into outlines.
 
     Parameters
