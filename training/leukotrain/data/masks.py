@@ -226,6 +226,8 @@ def _known(
     cell = classes > 0
     # The rim of the masked cell itself, where the annotator drew the line a little inside, stays known.
     other = ndimage.binary_opening(stained & ~cell, iterations=max(1, round(0.4 / mpp)))
+    if not other.any():
+        return np.ones(cell.shape, bool)
     near = ndimage.distance_transform_edt(~other) * mpp < 2.0
     known: NDArray[np.bool_] = cell | ~near
     return known
