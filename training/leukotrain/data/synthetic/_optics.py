@@ -12,7 +12,7 @@ from leukotrain.data.synthetic._outline import Array
 
 __all__ = ["DYES", "Look", "photograph"]
 
-DYES = np.array([[0.36, 1.0, 0.86], [0.40, 1.0, 0.17], [1.0, 0.72, 0.13]], np.float32)
+DYES = np.array([[0.44, 1.0, 0.92], [0.40, 1.0, 0.17], [1.0, 0.72, 0.13]], np.float32)
 """Optical density of red, green and blue for a unit of eosin, of azure–eosin and of methylene blue.
 
 A Romanowsky stain has two dyes, eosin Y and azure B; azure B has two rows because it is purple where it forms a
@@ -33,7 +33,7 @@ class Look:
     eosin, azure : float
         The strength of the red and of the blue and purple stains alone.
     blur : float
-        Standard deviation in µm of the point spread; 0.2 is in focus, 1 clearly not.
+        Standard deviation in µm of the point spread; 0.16 is in focus, 1 clearly not.
     noise : float
         Standard deviation of the sensor's noise, gray levels.
     shading : float
@@ -42,11 +42,11 @@ class Look:
         Lateral shift between red and blue, µm.
     """
 
-    white_point: tuple[float, float, float] = (226.0, 222.0, 220.0)
+    white_point: tuple[float, float, float] = (229.0, 225.0, 218.0)
     stain: float = 1.0
     eosin: float = 1.0
     azure: float = 1.0
-    blur: float = 0.2
+    blur: float = 0.16
     noise: float = 1.2
     shading: float = 0.04
     fringe: float = 0.04

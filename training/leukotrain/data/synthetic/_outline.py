@@ -106,14 +106,14 @@ def arc(rng: Rng, x: float, y: float, reach: float, width: float, bend: float) -
     return Outline(points.astype(np.float32), (width * waist).astype(np.float32), (x, y), _waves(rng, width, 0.05, 5))
 
 
-def lobes(rng: Rng, x: float, y: float, reach: float, count: int, size: float, strand: float = 0.35) -> Outline:
+def lobes(rng: Rng, x: float, y: float, reach: float, count: int, size: float, strand: float = 0.5) -> Outline:
     """Make lobes in a row around (x, y), joined by thin strands (a segmented nucleus).
 
     `size` is a lobe's radius in µm, `strand` a strand's half width in µm.
     """
     ring = max(reach - size, 0.3 * reach)
     start = rng.uniform(0, 2 * np.pi)
-    spread = {2: 2.6, 3: 4.0}.get(count, 4.7) * rng.uniform(0.85, 1.1)
+    spread = {2: 2.9, 3: 4.0}.get(count, 4.7) * rng.uniform(0.85, 1.1)
     angles = start + np.linspace(0, spread, count) + rng.normal(0, 0.12, count)
     centers = np.stack([np.cos(angles), np.sin(angles)], axis=1) * (ring * rng.uniform(0.8, 1.05, (count, 1)))
     points: list[NDArray[np.float64]] = []
@@ -135,5 +135,5 @@ def lobes(rng: Rng, x: float, y: float, reach: float, count: int, size: float, s
         np.asarray([p + shift for p in points], np.float32),
         np.asarray(radii, np.float32),
         (x, y),
-        _waves(rng, size, 0.05, 5),
+        _waves(rng, size, 0.09, 7),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
+from scipy.special import ndtri
 
 from leukotrain.data.synthetic._outline import Array
 from leukotrain.data.synthetic._recipes import RECIPES
@@ -59,9 +60,10 @@ def paint_red(red: RedCell, x: Array, y: Array) -> Array:
     center_x, center_y = red.outline.center
     from_center = np.hypot(x - center_x, y - center_y)
     dimple = 1 - ramp(from_center - red.pallor_radius * radius, 0.62 * radius)
-    thickness = ramp(depth, 0.55) * (1 - np.float32(0.62 * red.pallor) * dimple)
-    rim = np.exp(-((depth - 0.75) ** 2) / 0.25)  # the thick, dark margin of a biconcave disc
-    return (thickness + np.float32(0.10) * rim * ramp(depth, 0.4)) * np.float32(red.strength)
+    thickness = ramp(depth, 0.4) * (1 - np.float32(0.62 * red.pallor) * dimple)
+    rim = np.exp(-((depth - 0.5) ** 2) / 0.15)  # the thick, dark margin of a biconcave disc
+    eosin: Array = (thickness + np.float32(0.10) * rim * ramp(depth, 0.3)) * np.float32(red.strength)
+    return eosin
 
 
 def paint_white(white: WhiteCell, cell: Array, nucleus: Array, x: Array, y: Array, textures: Textures) -> Array:
@@ -72,7 +74,7 @@ def paint_white(white: WhiteCell, cell: Array, nucleus: Array, x: Array, y: Arra
     strength = float(np.clip(rng.normal(1, 0.08), 0.8, 1.2))
     if white.label == "smudge":
         return _paint_smudge(cell, rng, textures, strength)
-    inside, core = ramp(cell, 0.5), ramp(nucleus, 0.5)
+    inside, core = ramp(cell, 0.35), ramp(nucleus, 0.4)
 
     plasma = inside * (1 + 0.12 * textures.cut(rng, shape, 0.5) + 0.10 * textures.cut(rng, shape, 2.0))
     plasma = plasma * (1 + recipe.edge * np.exp(-np.maximum(cell, 0) / 0.8))
@@ -82,31 +84,26 @@ def paint_white(white: WhiteCell, cell: Array, nucleus: Array, x: Array, y: Arra
         plasma = plasma * (1 - 0.85 * ramp(hole, 0.4))
     dyes = plasma[..., None] * np.asarray(recipe.cytoplasm, np.float32)
     if recipe.cover:
-        level = np.float32(np.sqrt(2) * _inverse_tail(recipe.cover))
+        level = np.float32(ndtri(1 - recipe.cover))  # the noise is about normal
         grains = ramp((textures.cut(rng, shape, recipe.granule) - level) * 0.5, 1.0) * ramp(cell - 0.3, 0.5)
         dyes = dyes + grains[..., None] * np.asarray(recipe.granules, np.float32)
 
-    clumps = textures.cut(rng, shape, recipe.grain) + 0.5 * textures.cut(rng, shape, 2.5 * recipe.grain)
+    clumps = textures.cut(rng, shape, recipe.grain) + 0.6 * textures.cut(rng, shape, 3 * recipe.grain)
+    clumps = clumps + 0.5 * textures.cut(rng, shape, 0.3)
     chromatin = 1 + np.float32(recipe.contrast) * np.clip(clumps, -2.2, 2.2)
     chromatin = chromatin * (0.92 + 0.12 * np.exp(-((nucleus - 0.35) ** 2) / 0.12))  # the nuclear membrane
     pale = np.zeros(shape, np.float32)
     for _ in range(min(rng.poisson(recipe.nucleoli), 4)):
         angle, at = rng.uniform(0, 2 * np.pi), white.radius * 0.5 * np.sqrt(rng.random())
-        spot = rng.uniform(0.6, 1.1) - np.hypot(x - white.x - at * np.cos(angle), y - white.y - at * np.sin(angle))
+        spot = rng.uniform(0.75, 1.3) - np.hypot(x - white.x - at * np.cos(angle), y - white.y - at * np.sin(angle))
         pale = np.maximum(pale, ramp(spot, 0.9))
     colors = np.asarray(recipe.chromatin, np.float32) * np.float32(strength)
-    solid = (core * chromatin * (1 - 0.28 * pale))[..., None] * colors
-    solid[..., 2] += core * pale * 0.10  # nucleoli hold RNA: bluer
+    solid = (core * chromatin * (1 - 0.38 * pale))[..., None] * colors
+    solid[..., 2] += core * pale * 0.12  # nucleoli hold RNA: bluer
     # Basophilic granules lie over the nucleus as well, other cytoplasm lies beside it.
     over = 0.45 if white.label == "basophil" else 0.12
-    return (dyes * (1 - (1 - over) * core[..., None]) + solid).astype(np.float32)
-
-
-def _inverse_tail(cover: float) -> float:
-    """Give z/√2 such that a normal variable exceeds z with probability `cover`."""
-    from scipy.special import erfcinv
-
-    return float(erfcinv(2 * cover))
+    result: Array = dyes * (1 - (1 - over) * core[..., None]) + solid
+    return result
 
 
 def _paint_smudge(cell: Array, rng: Rng, textures: Textures, strength: float) -> Array:
@@ -114,18 +111,19 @@ def _paint_smudge(cell: Array, rng: Rng, textures: Textures, strength: float) ->
     coarse, fine = textures.cut(rng, cell.shape, 3.0), textures.cut(rng, cell.shape, 0.9)
     torn = ramp(cell - 0.5 + 0.5 * coarse + 0.25 * fine, 1.2)
     body = torn * np.clip(0.75 + 0.25 * coarse + 0.22 * fine, 0.1, 1.6)
-    return body[..., None] * np.asarray(RECIPES["smudge"].chromatin, np.float32) * np.float32(strength)
+    dyes: Array = body[..., None] * np.asarray(RECIPES["smudge"].chromatin, np.float32) * np.float32(strength)
+    return dyes
 
 
 def paint_speck(speck: Speck, x: Array, y: Array, textures: Textures) -> Array:
     """Give the three dyes (h, w, 3) of a platelet or a grain of precipitate."""
     depth = speck.outline.depth(x, y)
     rng = np.random.default_rng(speck.seed)
+    precipitate, granule, plasma = np.array([[0.02, 0.75, 0.12], [0.0, 0.33, 0.05], [0.01, 0.04, 0.05]], np.float32)
+    dyes: Array
     if speck.kind == "precipitate":
-        return ramp(depth, 0.4)[..., None] * np.array([0.02, 0.75, 0.12], np.float32)
+        dyes = ramp(depth, 0.4)[..., None] * precipitate
+        return dyes
     granular = np.clip(0.7 + 0.45 * textures.cut(rng, depth.shape, 0.5), 0.1, 1.6)
-    granules = ramp(depth - 0.35, 0.9) * granular
-    halo = ramp(depth, 0.5)
-    return granules[..., None] * np.array([0.0, 0.33, 0.05], np.float32) + halo[..., None] * np.array(
-        [0.01, 0.04, 0.05], np.float32
-    )
+    dyes = (ramp(depth - 0.35, 0.9) * granular)[..., None] * granule + ramp(depth, 0.5)[..., None] * plasma
+    return dyes

@@ -186,14 +186,14 @@ def _nucleus(rng: Rng, recipe: Recipe, kind: str, x: float, y: float, radius: fl
     if recipe.nucleus == "lobes":
         low, high = (2, 3) if kind in ("eosinophil", "basophil") else (3, 5)
         count = int(rng.integers(low, high))
-        size = radius * {2: 0.40, 3: 0.33}.get(count, 0.28)
+        size = radius * {2: 0.43, 3: 0.36}.get(count, 0.31)
         return lobes(rng, x, y, reach, count, size)
     slack = (radius - reach) * 0.8
     angle = rng.uniform(0, 2 * np.pi)
     x, y = x + slack * np.cos(angle), y + slack * np.sin(angle)
     if recipe.nucleus == "arc":
         if kind == "monocyte":
-            return arc(rng, x, y, reach, radius * rng.uniform(0.40, 0.48), rng.uniform(2.0, 3.6))
+            return arc(rng, x, y, reach, radius * rng.uniform(0.42, 0.5), rng.uniform(1.2, 2.6))
         return arc(rng, x, y, reach, radius * rng.uniform(0.24, 0.30), rng.uniform(2.8, 4.2))
     nucleus = blob(rng, x, y, reach, recipe.nucleus_wobble)
     if rng.random() >= recipe.dents:
@@ -227,7 +227,7 @@ def _place_red(rng: Rng, width: float, height: float, white: list[WhiteCell], de
     keep = rng.random(count) < thick / 1.6
     x, y, thick = x[keep], y[keep], thick[keep]
     # A stack follows every so often: a run of cells a third of a diameter apart.
-    for _ in range(int(rng.poisson(aim * 0.012))):
+    for _ in range(int(rng.poisson(aim * 0.008))):
         angle, length = rng.uniform(0, 2 * np.pi), int(rng.integers(3, 7))
         start = rng.uniform(0, [width, height])
         steps = np.cumsum(np.full(length, 2.7))
@@ -241,13 +241,13 @@ def _place_red(rng: Rng, width: float, height: float, white: list[WhiteCell], de
         for i in np.flatnonzero(near < 15):
             allowed[i] = all(np.hypot(x[i] - c.x, y[i] - c.y) > c.radius + 1.6 for c in white)
     tree = cKDTree(spots)
-    for i, neighbors in enumerate(tree.query_ball_point(spots, gap)):
-        allowed[i] = allowed[i] and not any(j < i and allowed[j] for j in neighbors)
+    for own, neighbors in enumerate(tree.query_ball_point(spots, gap)):
+        allowed[own] = allowed[own] and not any(j < own and allowed[j] for j in neighbors)
     shades = rng.normal(1, 0.07, len(x))
     cells = []
     for i in np.flatnonzero(allowed):
         size = float(np.clip(rng.normal(RED_CELL_RADIUS, 0.27), 2.7, 4.5))
-        outline = blob(rng, float(x[i]), float(y[i]), size, 0.035, 3)
+        outline = blob(rng, float(x[i]), float(y[i]), size, 0.05, 3)
         cells.append(RedCell(outline, float(shades[i]), float(rng.beta(2, 2.2)), float(rng.uniform(0.3, 0.5))))
     return cells
 
