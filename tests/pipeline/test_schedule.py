@@ -67,11 +67,11 @@ def test_a_failing_item_raises_where_its_result_would_be() -> None:
             raise ValueError("item 2")
         return item
 
-    seen = []
-    with ThreadPoolExecutor(2) as executor, pytest.raises(ValueError, match="item 2"):
-        for item, _ in in_order(executor, work, range(5), ahead=2):
-            seen.append(item)
-    assert seen == [0, 1]
+    with ThreadPoolExecutor(2) as executor:
+        results = in_order(executor, work, range(5), ahead=2)
+        assert [next(results), next(results)] == [(0, 0), (1, 1)]
+        with pytest.raises(ValueError, match="item 2"):
+            next(results)
 
 
 @pytest.mark.parametrize("scheduler", [None, "threads", pytest.param("processes", marks=pytest.mark.slow)])

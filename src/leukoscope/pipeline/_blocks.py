@@ -16,7 +16,7 @@ from leukoscope.classification import load_model
 from leukoscope.classification.taxonomy import UNIDENTIFIED
 from leukoscope.segmentation import Calibration, get_segmenter
 from leukoscope.segmentation.outlines import FoundCell, found_cells, rasterize
-from leukoscope.segmentation.tiling import read_working, segment_tile
+from leukoscope.segmentation.tiling import read_working, segment_tile, working_shape
 from leukoscope.slides import open_slide
 
 if TYPE_CHECKING:
@@ -77,10 +77,10 @@ def blocks_of(slide: Slide, settings: Settings) -> list[Block]:
     list of Block
         In reading order. Every working pixel of every field lies in exactly one block.
     """
-    scale = _segmenter(settings.segmenter, settings.device).mpp / settings.mpp  # level-0 px per working px
+    working_mpp = _segmenter(settings.segmenter, settings.device).mpp
     blocks: list[Block] = []
-    for number, field in enumerate(slide.fields):
-        height, width = math.ceil(field.height / scale), math.ceil(field.width / scale)
+    for number in range(len(slide.fields)):
+        height, width = _FieldPixels(slide, number, settings.mpp, working_mpp).shape
         for y in range(0, height, settings.block):
             for x in range(0, width, settings.block):
                 region = (y, x, min(settings.block, height - y), min(settings.block, width - x))
@@ -112,7 +112,7 @@ def analyze_block(address: str, block: Block, settings: Settings) -> list[CellRo
     segmenter = _segmenter(settings.segmenter, settings.device)
     pixels = _FieldPixels(slide, block.field, settings.mpp, segmenter.mpp)
     calibration = _calibration(address, block.field, settings)
-    masks, (top, left) = segment_tile(segmenter, pixels.read, block.region, calibration)
+    masks, (top, left) = segment_tile(segmenter, pixels.read, block.region, calibration, pixels.shape)
     # The field's corner in working px, a fraction: outlines come out in the slide's level-0 px.
     origin = (top + pixels.y / pixels.scale, left + pixels.x / pixels.scale)
     return _classify(slide, found_cells(masks, origin=origin, scale=pixels.scale), settings)
@@ -175,7 +175,7 @@ class _FieldPixels:
         self._step = working_mpp / (mpp * downsample)
         self.scale = working_mpp / mpp
         self.y, self.x = y * downsample, x * downsample
-        self.shape = math.ceil(place.height / self.scale), math.ceil(place.width / self.scale)
+        self.shape = working_shape(self._pixels.shape, self._step)
 
     def read(self, region: Region) -> np.ndarray:
         """Read a region of the working grid, (height, width, 3) uint8."""

@@ -10,21 +10,25 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from leukoscope.cases import Case, CellRow, RunSettings, SlideInfo, open_case
-from leukoscope.classification import load_model
-from leukoscope.errors import LeukoscopeError, SettingsError
+from leukoscope import __version__
+from leukoscope.cases import Case, CellRow, Run, RunSettings
+from leukoscope.classification import load_model, resolve_device
+from leukoscope.errors import CaseError, SettingsError
 from leukoscope.hematology import load_profile
+from leukoscope.segmentation import get_segmenter
 from leukoscope.slides import Slide, open_slide
 
 from ._blocks import Block, analyze_block, blocks_of, calibrate
 from ._events import BlockDone, Finished, FinishReason, Progress, Started
 from ._reporters import reporter
-from ._schedule import in_order, open_executor
+from ._schedule import check_scheduler, in_order, open_executor
 from ._settings import Settings
 
 __all__ = ["analyze", "case_folder", "run"]
 
 PathLike = str | os.PathLike[str]
+
+BLOCK = 1024  # side of a block, working px: half a millimeter of smear at 0.5 µm/px
 
 
 def case_folder(slide: Slide, out: PathLike) -> Path:
@@ -116,33 +120,84 @@ def run(
     Started, BlockDone..., Finished
     """
     began = time.monotonic()
+    check_scheduler(scheduler, workers)
     slide = slide if isinstance(slide, Slide) else open_slide(slide)
-    settings, info, facts = _resolve(slide, segmenter, model, device, profile, mpp)
-    case = _open_or_create(case_folder(slide, out), info, facts)
-    if resume and case.is_complete(facts):
-        yield Started(case, blocks=0, done=0, cells=len(case))
-        yield Finished(FinishReason.COMPLETED, case, len(case), time.monotonic() - began)
-        return
+    settings, record = _resolve(slide, segmenter, model, device, profile, mpp)
     blocks = blocks_of(slide, settings)
-    current = case.begin_run(facts, blocks=len(blocks), resume=resume)
-    reason = FinishReason.ERRORED
+    case = Case.open_or_create(case_folder(slide, out), slide, record)
+    current = case.begin_run(record, blocks=len(blocks), resume=resume)
+    cells = case.cell_count(current)
+    started = Started(case, blocks=len(blocks), done=current.done, cells=cells)
+    if current.complete:
+        yield started
+    else:
+        reason, detail = FinishReason.ERRORED, ""
+        try:
+            yield started
+            work: Callable[[Block], list[CellRow]] = partial(_work, slide.address, settings)
+            with open_executor(scheduler, workers) as (executor, count):
+                for block, rows in in_order(executor, work, blocks[current.done :], ahead=2 * count):
+                    ids = case.add_block(current, block.index, rows)
+                    cells += len(ids)
+                    yield BlockDone(block.index + 1, len(blocks), cells, ids, time.monotonic() - began)
+            reason = FinishReason.COMPLETED
+        except (GeneratorExit, KeyboardInterrupt):
+            reason = FinishReason.CANCELED
+            raise
+        except Exception as error:
+            detail = str(error)
+            raise
+        finally:
+            _finish(case, current, reason, detail)
+        case.export(csv=True, labels=True)
+    yield Finished(FinishReason.COMPLETED, case, len(case), time.monotonic() - began)
+
+
+def _finish(case: Case, current: Run, reason: FinishReason, detail: str) -> None:
     try:
-        if current.settings.calibration is None and len(slide.fields) == 1:
-            settings = replace(settings, calibration=calibrate(slide, 0, settings).to_json())
-            current.keep_calibration(settings.calibration)
-        else:
-            settings = replace(settings, calibration=current.settings.calibration)
-        yield Started(case, blocks=len(blocks), done=current.done, cells=current.cells)
-        work: Callable[[Block], list[CellRow]] = partial(_work, slide.address, settings)
-        with open_executor(scheduler, workers) as (executor, count):
-            for block, rows in in_order(executor, work, blocks[current.done :], ahead=2 * count):
-                ids = case.add_block(current, block.index, rows)
-                yield BlockDone(block.index + 1, len(blocks), current.cells, ids, time.monotonic() - began)
-        reason = FinishReason.COMPLETED
-    except (GeneratorExit, KeyboardInterrupt):
-        reason = FinishReason.CANCELED
-        raise
-    finally:
-        case.finish_run(current, reason.value)
-    case.export(csv=True, labels=True)
-    yield Finished(reason, case, len(case), time.monotonic() - began)
+        case.finish_run(current, reason.value, detail)
+    except CaseError:
+        # What stopped the run (a full disk, say) may also stop this note of it; the run then counts as interrupted.
+        if reason is FinishReason.COMPLETED:
+            raise
+
+
+def _resolve(
+    slide: Slide, segmenter: str, model: str | PathLike | None, device: str, profile: str, mpp: float | None
+) -> tuple[Settings, RunSettings]:
+    """Check every setting before a case is made, and give them for the blocks and for the record."""
+    if mpp is not None and not 0.01 <= mpp <= 10:
+        raise SettingsError(f"{mpp} µm per pixel is no resolution of a smear", "Give a number such as 0.25.")
+    source = "given" if mpp is not None else slide.mpp_source
+    scale = mpp if mpp is not None else slide.mpp
+    if scale is None:
+        raise SettingsError(
+            "µm per pixel is not in the file and cannot be told from red cells",
+            "Give it: mpp=0.25 in Python, --mpp 0.25 on the command line, µm/px in the viewer.",
+            slide.address,
+        )
+    load_profile(profile)
+    resolve_device(device)
+    name = None if model is None else os.fspath(model)
+    classifier = None if name is None else load_model(name, device=device)
+    engine = get_segmenter(segmenter, device=device)
+    settings = Settings(segmenter, name, device, profile, float(scale), source, block=BLOCK)
+    if len(slide.fields) == 1:
+        settings = replace(settings, calibration=calibrate(slide, 0, settings).to_json())
+    record = RunSettings(
+        segmenter=segmenter,
+        model=name or "",
+        segmenter_fingerprint=getattr(engine, "fingerprint", __version__),
+        model_fingerprint=classifier.fingerprint if classifier else "",
+        classes=classifier.classes if classifier else (),
+        mpp=settings.mpp,
+        mpp_source=source,
+        profile=profile,
+        options={"block": settings.block, "calibration": settings.calibration},
+        notes={"device": device, "leukoscope": __version__, "slide": slide.address},
+    )
+    return settings, record
+
+
+def _work(address: str, settings: Settings, block: Block) -> list[CellRow]:
+    return analyze_block(address, block, settings)

@@ -12,12 +12,20 @@ from typing import Any, TypeVar
 
 from leukoscope.errors import SettingsError
 
-__all__ = ["SCHEDULERS", "in_order", "open_executor"]
+__all__ = ["SCHEDULERS", "check_scheduler", "in_order", "open_executor"]
 
 SCHEDULERS = ("threads", "processes", "dask")
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+def check_scheduler(scheduler: str | Executor | None, workers: int | None) -> None:
+    """Raise SettingsError where `open_executor` would for want of a known scheduler or of workers."""
+    if workers is not None and workers < 1:
+        raise SettingsError(f"{workers} workers cannot work", "Give 1 or more.")
+    if not (scheduler is None or isinstance(scheduler, Executor) or scheduler in SCHEDULERS or "://" in scheduler):
+        raise SettingsError(f"unknown scheduler {scheduler!r}", f"Use one of {', '.join(SCHEDULERS)}.")
 
 
 @contextmanager
@@ -41,9 +49,8 @@ def open_executor(scheduler: str | Executor | None, workers: int | None) -> Iter
     SettingsError
         For an unknown name, no workers, or dask without its distributed part.
     """
+    check_scheduler(scheduler, workers)
     count = workers or os.cpu_count() or 1
-    if count < 1:
-        raise SettingsError(f"{workers} workers cannot work", "Give 1 or more.")
     if isinstance(scheduler, Executor):
         yield scheduler, count
     elif scheduler in (None, "threads"):
@@ -54,11 +61,9 @@ def open_executor(scheduler: str | Executor | None, workers: int | None) -> Iter
         context = multiprocessing.get_context("spawn")
         with _closing(ProcessPoolExecutor(count, mp_context=context, initializer=_one_thread)) as executor:
             yield executor, count
-    elif scheduler == "dask" or "://" in str(scheduler):
+    else:
         with _dask(str(scheduler), count) as (executor, dask_workers):
             yield executor, dask_workers
-    else:
-        raise SettingsError(f"unknown scheduler {scheduler!r}", f"Use one of {', '.join(SCHEDULERS)}.")
 
 
 def in_order(executor: Executor, function: Callable[[T], R], items: Iterable[T], ahead: int) -> Iterator[tuple[T, R]]:

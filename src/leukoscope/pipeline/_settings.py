@@ -39,7 +39,7 @@ class Settings:
     profile: str
     mpp: float
     mpp_source: str
-    block: int = 1024
+    block: int
     calibration: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
