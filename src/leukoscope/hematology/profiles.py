@@ -73,12 +73,9 @@ def _parse(text: str, file: str | os.PathLike[str]) -> dict[str, Profile]:
     except ValueError as error:
         raise SettingsError(f"is not valid JSON ({error})", "Correct the syntax.", file) from error
     schema = json.loads((files(__package__) / "profiles.schema.json").read_text(encoding="utf-8"))
-    error = next(
-        iter(sorted(Draft202012Validator(schema).iter_errors(content), key=lambda e: list(map(str, e.path)))), None
-    )
-    if error is not None:
-        where = "/".join(map(str, error.path)) or "the top"
-        raise SettingsError(f"is no list of profiles: at {where}, {error.message}", "Correct that entry.", file)
+    for fault in Draft202012Validator(schema).iter_errors(content):
+        where = "/".join(map(str, fault.path)) or "the top"
+        raise SettingsError(f"is no list of profiles: at {where}, {fault.message}", "Correct that entry.", file)
     profiles: dict[str, Profile] = {}
     for entry in content["profiles"]:
         if entry["name"] in profiles:

@@ -1,0 +1,8 @@
+"""What is known of one slide: its cells, what reviewers said of them, and every step of the way; in one SQLite file."""
+
+from __future__ import annotations
+
+from .case import Case, open_case
+from .records import CellRow, Event, FieldInfo, Run, RunSettings, RunStatus, SlideInfo
+
+__all__ = ["Case", "CellRow", "Event", "FieldInfo", "Run", "RunSettings", "RunStatus", "SlideInfo", "open_case"]
