@@ -1,0 +1,296 @@
+"""What ties one viewer to one case: its layers, and the signals that the docks follow."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from napari.layers import Layer
+from napari.layers.base import ActionType
+from psygnal import Signal
+from qtpy.QtCore import QTimer
+
+from leukoscope.cases import Case, open_case
+from leukoscope.errors import LeukoscopeError, SlideError
+from leukoscope.slides import Slide, open_slide
+
+from .layers import (
+    LayerData,
+    cells_layer,
+    diameters,
+    face_colors,
+    features,
+    labels_layer,
+    placement,
+    positions,
+    slide_layer,
+)
+from .notify import warn
+from .overlay import ClassOverlay
+from .review import bind_keys
+from .settings import prefer_case_reader, user_settings
+
+if TYPE_CHECKING:
+    import napari
+
+__all__ = ["Session", "session_of"]
+
+
+class Session:
+    """A viewer's case and its three layers.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Kept weakly: the viewer outlives no reference of ours.
+
+    Attributes
+    ----------
+    case : Case or None
+        Shown; read by every view.
+    slide, overlay, cells : Layer or None
+        The image, the outlines and the points. None once the user has removed them.
+    """
+
+    case_changed = Signal()
+    """Another case is shown, or none."""
+    cells_added = Signal(int)
+    """So many cells came in while an analysis runs."""
+    relabeled = Signal(object)
+    """Cells, by id, have another label."""
+
+    def __init__(self, viewer: napari.Viewer) -> None:
+        self._viewer = weakref.ref(viewer)
+        self.case: Case | None = None
+        self.slide: Any = None
+        self.overlay: Any = None
+        self.cells: Any = None
+        viewer.layers.events.removed.connect(self._on_removed)
+
+    @property
+    def viewer(self) -> napari.Viewer:
+        """The viewer."""
+        viewer = self._viewer()
+        if viewer is None:
+            raise RuntimeError("the viewer is closed")
+        return viewer
+
+    def open(self, path: str | os.PathLike[str]) -> None:
+        """Open a case and show all of it: slide, outlines, cells, counts.
+
+        Parameters
+        ----------
+        path : path
+            The case's folder.
+
+        Raises
+        ------
+        CaseError
+            If it is no case, or damaged. What was shown stays.
+        """
+        case = open_case(path)
+        self.show(case)
+        prefer_case_reader()
+        if case.readonly:
+            warn(f"{case.path}: open for reading only; another program holds the case. Corrections are off.")
+
+    def show(self, case: Case, slide: Slide | None = None, refit: bool = True) -> None:
+        """Show a case in place of the one before.
+
+        Parameters
+        ----------
+        case : Case
+            Open; the session closes it when another takes its place.
+        slide : Slide, optional
+            The case's slide where it is open already; else it is opened from the address that the case remembers.
+        refit : bool
+            Zoom to the whole slide.
+        """
+        if case is not self.case:
+            self.close_case()
+            case.labels_changed.connect(self._on_labels)
+        self._drop_layers()
+        self.case = case
+        self._show_slide(slide)
+        self._show_labels()
+        self._show_cells()
+        self.viewer.scale_bar.visible = True
+        if refit:
+            self.viewer.reset_view()
+        self.case_changed.emit()
+
+    def close_case(self) -> None:
+        """Let go of the case: another program, or a new analysis, may write it now."""
+        if self.case is not None:
+            case, self.case = self.case, None
+            case.labels_changed.disconnect(self._on_labels)
+            self._drop_layers()
+            case.close()
+            self.case_changed.emit()
+
+    def sync(self) -> None:
+        """Show the cells that an analysis has put into the case since."""
+        if self.case is None:
+            return
+        before = 0 if self.cells is None else len(self.cells.data)
+        if len(self.case) == before:
+            return
+        if self.cells is None:
+            self._show_cells()
+        else:
+            self._sync_cells()
+        self.cells_added.emit(len(self.case) - before)
+
+    # -- correcting -----------------------------------------------------------------------------------------------
+
+    def relabel(self, ids: Iterable[int], label: str) -> None:
+        """Give cells another label: in the case first, then, by the case's signal, on screen.
+
+        Raises
+        ------
+        CaseError
+            If the case cannot be written; nothing has changed then.
+        """
+        ids = [int(i) for i in ids]
+        if self.case is not None and ids:
+            self.case.relabel(ids, label, reviewer=user_settings().reviewer)
+
+    def undo(self) -> bool:
+        """Take back the last correction; False where there is none."""
+        return self.case is not None and self.case.undo(reviewer=user_settings().reviewer) is not None
+
+    def redo(self) -> bool:
+        """Make the correction again that was taken back last; False where there is none."""
+        return self.case is not None and self.case.redo(reviewer=user_settings().reviewer) is not None
+
+    def _on_labels(self, labels: Mapping[int, str]) -> None:
+        # An analysis that completes changes labels from its own thread; its view is shown anew by whoever ran it.
+        if threading.current_thread() is not threading.main_thread() or self.case is None or not labels:
+            return
+        ids = np.array(sorted(labels))
+        names = pd.Series([labels[i] for i in ids])
+        layer = self.cells
+        if layer is not None and ids[-1] <= len(layer.data):
+            rows = ids - 1
+            # the arrays that the layer draws, changed where they changed: setting them anew takes 50 ms at 100,000 cells
+            layer.face_color[rows] = face_colors(names, self.case.taxonomy)
+            table = layer.features
+            table.iloc[rows, table.columns.get_loc("label")] = names.to_numpy()
+            undone = self.case.events[-1].kind == "undo"  # then the label may be the model's again
+            source = self.case.cells["source"].to_numpy()[rows] if undone else "reviewer"
+            table.iloc[rows, table.columns.get_loc("source")] = source
+            layer.events.face_color()
+        if self.overlay is not None:
+            self.overlay.metadata["leukoscope"]["overlay"].assign(ids, names)
+            self.overlay.refresh(thumbnail=False, highlight=False, extent=False)
+        self.relabeled.emit(ids.tolist())
+
+    # -- layers ---------------------------------------------------------------------------------------------------
+
+    def locate_slide(self, path: str | os.PathLike[str]) -> None:
+        """Show the slide of the case from where it is now.
+
+        Raises
+        ------
+        SlideError
+            If it cannot be read, or is not the slide that was analyzed.
+        """
+        if self.case is None:
+            return
+        slide = open_slide(path, mpp=self.case.mpp)
+        if slide.fingerprint != self.case.slide.fingerprint:
+            raise SlideError("is not the slide of this case", f"Look for the file named {self.case.slide.name}.", path)
+        self._show_slide(slide)
+        self.case_changed.emit()
+
+    def _show_slide(self, slide: Slide | None) -> None:
+        case = self._case()
+        address = case.slide.address if slide is None else slide.address
+        self.slide = next((layer for layer in self.viewer.layers if _address(layer) == address), None)
+        if self.slide is None:
+            try:
+                slide = slide or open_slide(address, mpp=case.mpp)
+            except LeukoscopeError as error:
+                warn(f"{error}. The cells are shown without it; Counts, Find slide… opens it from elsewhere")
+                return
+            self.slide = self._add(slide_layer(slide))
+            self.viewer.layers.move(self.viewer.layers.index(self.slide), 0)
+        for name, value in placement(case.mpp).items():  # an overridden µm/px moves the slide along with its cells
+            setattr(self.slide, name, value)
+
+    def _show_cells(self) -> None:
+        case = self._case()
+        if not len(case):
+            return
+        self.cells = self._add(cells_layer(case.cells, case.mpp, case.taxonomy))
+        self.cells.events.data.connect(self._on_edited)
+        bind_keys(self, self.cells)
+        self.viewer.layers.selection.active = self.cells
+
+    def _sync_cells(self) -> None:
+        case, layer = self._case(), self.cells
+        table = case.cells
+        with layer.events.blocker_all():  # one upload at the end instead of one for each property
+            layer.selected_data = set()
+            layer.data = positions(table)
+            layer.features = features(table)
+            layer.size = diameters(table, case.mpp)
+            layer.face_color = face_colors(table["label"], case.taxonomy)
+        layer.refresh()
+
+    def _show_labels(self) -> None:
+        case = self._case()
+        levels = case.label_levels()
+        if self.overlay is not None:
+            self.viewer.layers.remove(self.overlay)
+        if not levels:
+            return
+        table = case.cells
+        overlay = ClassOverlay(levels, table["cell_id"], table["label"], case.taxonomy)
+        self.overlay = self._add(labels_layer(overlay, case.mpp))
+        self.overlay.contour = 2
+
+    def _add(self, data: LayerData) -> Any:
+        return self.viewer.add_layer(Layer.create(*data))
+
+    def _case(self) -> Case:
+        if self.case is None:
+            raise RuntimeError("no case is shown")
+        return self.case
+
+    def _drop_layers(self) -> None:
+        for layer in (self.overlay, self.cells):
+            if layer is not None:
+                self.viewer.layers.remove(layer)
+
+    def _on_removed(self, event: Any) -> None:
+        for name in ("slide", "overlay", "cells"):
+            if getattr(self, name) is event.value:
+                setattr(self, name, None)
+
+    def _on_edited(self, event: Any) -> None:
+        # Moved, added or deleted by one of napari's point tools: the case knows nothing of it.
+        if event.action in (ActionType.ADDED, ActionType.REMOVED, ActionType.CHANGED):
+            warn("Cells can be given another class, not moved or deleted: X marks one as an artefact.")
+            QTimer.singleShot(0, self._sync_cells)
+
+
+_sessions: weakref.WeakKeyDictionary[Any, Session] = weakref.WeakKeyDictionary()
+
+
+def session_of(viewer: Any) -> Session:
+    """Give the session of a viewer, made on first use; it lives as long as the viewer."""
+    viewer = getattr(viewer, "__wrapped__", viewer)  # plugins get a proxy, a new one each time
+    if viewer not in _sessions:
+        _sessions[viewer] = Session(viewer)
+    return _sessions[viewer]
+
+
+def _address(layer: Any) -> str | None:
+    slide = layer.metadata.get("leukoscope", {}).get("slide")
+    return None if slide is None else str(slide.address)

@@ -1,0 +1,52 @@
+"""What the menu entries do that open no widget of their own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ._state import Session, session_of
+from .export import ask_and_export
+from .notify import say
+from .review import go_to_next_uncertain as _go
+
+if TYPE_CHECKING:
+    import napari
+
+__all__ = ["correct_cells", "export_case", "next_uncertain", "show_counts"]
+
+
+def correct_cells(viewer: napari.Viewer) -> None:
+    """Get ready to correct: the cells layer active, so that its keys work, and the Counts dock with the keys open."""
+    session = _with_case(viewer)
+    if session is not None:
+        show_counts(viewer)
+        if session.cells is not None:
+            viewer.layers.selection.active = session.cells
+
+
+def next_uncertain(viewer: napari.Viewer) -> None:
+    """Go to the most uncertain cell that has not been reviewed."""
+    session = _with_case(viewer)
+    if session is not None:
+        _go(session)
+
+
+def export_case(viewer: napari.Viewer) -> None:
+    """Ask what to export of the viewer's case, and do it."""
+    session = _with_case(viewer)
+    if session is not None and session.case is not None:
+        ask_and_export(session.case)
+
+
+def show_counts(viewer: Any) -> Any:
+    """Open the Counts dock, or bring it to the front; return the widget."""
+    _, widget = viewer.window.add_plugin_dock_widget("leukoscope", "Counts")
+    return widget
+
+
+def _with_case(viewer: Any) -> Session | None:
+    session = session_of(viewer)
+    if session.case is None:
+        say("No case is open: analyze a slide, or open a *.leuko folder.")
+        return None
+    return session

@@ -1,0 +1,228 @@
+"""The Counts dock: the blasts and their interval beside the picture, the differential, the ledger, undo and export."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QComboBox,
+    QFileDialog,
+    QGridLayout,
+    QHBoxLayout,
+    QHeaderView,
+    QLabel,
+    QPushButton,
+    QSizePolicy,
+    QTableView,
+    QVBoxLayout,
+    QWidget,
+)
+
+from leukoscope.classification.taxonomy import BLAST, TAXONOMY
+from leukoscope.errors import LeukoscopeError
+from leukoscope.hematology import Differential, profile_names
+
+from ._state import Session, session_of
+from .counts_table import CountsModel
+from .export import ask_and_export
+from .interval_bar import IntervalBar
+from .notify import reporting_errors, show_error_line
+from .settings import user_settings
+
+__all__ = ["CountsWidget"]
+
+REFRESH_MS = 250  # how long changes are gathered before the table is drawn again
+
+
+class CountsWidget(QWidget):
+    """The counts of the case that a viewer shows; follows every analysis and correction.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+        The viewer whose case it counts.
+    """
+
+    def __init__(self, napari_viewer: Any, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.session: Session = session_of(napari_viewer)
+        self.model = CountsModel(self)
+        self.differential: Differential | None = None
+        self._build()
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(REFRESH_MS)
+        self._timer.timeout.connect(self.refresh)
+        self.session.case_changed.connect(self._on_case)
+        self.session.cells_added.connect(self._soon)
+        self.session.relabeled.connect(self.refresh)  # a correction shows at once
+        self.destroyed.connect(self._disconnect_from(self.session))
+        self._on_case()
+
+    def _build(self) -> None:
+        self.percent = QLabel("–")
+        self.percent.setObjectName("leukoscope_blast_percent")
+        self.percent.setStyleSheet("font-size: 34px; font-weight: 600;")
+        self.interval = QLabel()
+        self.interval.setWordWrap(True)
+        self.bar = IntervalBar(TAXONOMY.color(BLAST))
+        self.verdict = QLabel()
+        self.verdict.setWordWrap(True)
+        self.verdict.setStyleSheet("font-weight: 600;")
+        self.profile = QComboBox()
+        self.profile.addItems(profile_names())
+        self.profile.setToolTip("What counts as 100 %: leukocytes in blood, all nucleated cells in marrow")
+        self.profile.currentTextChanged.connect(self.refresh)
+        self.case_name = QLabel()
+        self.case_name.setWordWrap(True)
+        self.table = QTableView()
+        self.table.setModel(self.model)
+        self.table.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
+        self.table.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # keys go to the picture
+        self.table.verticalHeader().setVisible(False)
+        self.table.verticalHeader().setDefaultSectionSize(22)
+        header = self.table.horizontalHeader()
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
+        self.table.setMinimumHeight(180)
+        self.ledger = QLabel()
+        self.ledger.setWordWrap(True)
+        self.keys = QLabel()
+        self.keys.setWordWrap(True)
+        self.undo = QPushButton("Undo")
+        self.undo.setToolTip("Take back the last correction (Ctrl+Z on the cells layer)")
+        self.undo.clicked.connect(self._undo)
+        self.redo = QPushButton("Redo")
+        self.redo.setToolTip("Make it again (Ctrl+Shift+Z on the cells layer)")
+        self.redo.clicked.connect(self._redo)
+        self.find = QPushButton("Find slide…")
+        self.find.setToolTip("The slide is not where it was when the case was made: show where it is now")
+        self.find.clicked.connect(self._find)
+        self.export = QPushButton("Export…")
+        self.export.setToolTip("Tables, outlines for QuPath, label image, report")
+        self.export.clicked.connect(self._export)
+        research = QLabel("For research use only")
+        research.setStyleSheet("font-style: italic;")
+        for label in (self.ledger, self.keys, self.case_name, self.verdict, self.interval):
+            label.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
+
+        top = QGridLayout()
+        top.addWidget(self.percent, 0, 0, 2, 1)
+        top.addWidget(QLabel("Profile"), 0, 1, Qt.AlignmentFlag.AlignRight)
+        top.addWidget(self.profile, 0, 2)
+        top.addWidget(self.interval, 1, 1, 1, 2)
+        buttons = QHBoxLayout()
+        for button in (self.undo, self.redo, self.find, self.export):
+            buttons.addWidget(button)
+        layout = QVBoxLayout(self)
+        layout.addWidget(self.case_name)
+        layout.addLayout(top)
+        for widget in (self.bar, self.verdict):
+            layout.addWidget(widget)
+        layout.addWidget(self.table, stretch=1)
+        for widget in (self.ledger, self.keys):
+            layout.addWidget(widget)
+        layout.addLayout(buttons)
+        layout.addWidget(research)
+
+    def refresh(self, *_: Any) -> None:
+        """Count again and show it."""
+        self._timer.stop()
+        case = self.session.case
+        try:
+            self.differential = None if case is None else case.differential(profile=self.profile.currentText())
+        except LeukoscopeError as error:
+            show_error_line(error)
+            return
+        self._show(self.differential)
+        writable = case is not None and not case.readonly
+        for button in (self.undo, self.redo):
+            button.setEnabled(writable)
+        self.export.setEnabled(case is not None)
+
+    def _show(self, counts: Differential | None) -> None:
+        self.model.show_differential(counts)
+        if counts is None or counts.blast_percent is None:
+            self.percent.setText("–")
+            self.interval.setText("no cells counted yet" if counts is None else counts.verdict)
+            self.bar.set_values(
+                None, 0.0, 100.0, [] if counts is None else [t.percent for t in counts.profile.thresholds]
+            )
+            self.verdict.clear()
+        else:
+            low, high = counts.blast_interval()
+            noun = "leukocytes" if counts.profile.denominator == "leukocytes" else "nucleated cells"
+            self.percent.setText(f"{counts.blast_percent:.1f} %")
+            self.interval.setText(
+                f"blasts: {counts.blasts} of {counts.denominator} {noun}; 95 % interval {low:.1f}–{high:.1f} %"
+            )
+            self.bar.set_values(counts.blast_percent, low, high, [t.percent for t in counts.profile.thresholds])
+            self.bar.setToolTip("\n".join(f"{t.percent:g} %: {t.name}" for t in counts.profile.thresholds))
+            self.verdict.setText(counts.verdict)
+        self.ledger.setText("" if counts is None else _ledger(counts))
+
+    def _on_case(self, *_: Any) -> None:
+        case = self.session.case
+        self.case_name.setText("" if case is None else f"{case.slide.name}{' (read only)' if case.readonly else ''}")
+        self.case_name.setToolTip("" if case is None else str(case.path))
+        self.keys.setText(
+            ""
+            if case is None
+            else f"Correct: point at a cell, or select some, and press a class's key (cells layer). "
+            f"Q: next uncertain cell. Reviewer: {user_settings().reviewer}"
+        )
+        self.find.setVisible(case is not None and self.session.slide is None)
+        wanted = user_settings().profile if case is None else case.settings.profile
+        self.profile.blockSignals(True)
+        if self.profile.findText(wanted) < 0:
+            self.profile.addItem(wanted)
+        self.profile.setCurrentText(wanted)
+        self.profile.blockSignals(False)
+        self.refresh()
+
+    def _soon(self, *_: Any) -> None:
+        if not self._timer.isActive():
+            self._timer.start()
+
+    def _undo(self) -> None:
+        with reporting_errors():
+            self.session.undo()
+
+    def _redo(self) -> None:
+        with reporting_errors():
+            self.session.redo()
+
+    def _find(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, "Find the slide")
+        if path:
+            with reporting_errors():
+                self.session.locate_slide(path)
+
+    def _export(self) -> None:
+        if self.session.case is not None:
+            ask_and_export(self.session.case, self)
+
+    def _disconnect_from(self, session: Session) -> Any:
+        # not a method of the widget: Qt has deleted it by the time this is called
+        pairs = [
+            (session.case_changed, self._on_case),
+            (session.cells_added, self._soon),
+            (session.relabeled, self.refresh),
+        ]
+
+        def disconnect(*_: Any) -> None:
+            for signal, slot in pairs:
+                signal.disconnect(slot, missing_ok=True)
+
+        return disconnect
+
+
+def _ledger(counts: Differential) -> str:
+    left_out = [entry for entry in counts.ledger if entry.count]
+    lines = [f"{entry.count} {counts.taxonomy.name(entry.label).lower()}: {entry.reason}" for entry in left_out]
+    ratio = counts.erythroblasts_per_100
+    if ratio:
+        lines.append(f"{ratio:.1f} erythroblasts per 100 leukocytes")
+    return "Left out: " + "; ".join(lines) if left_out else "\n".join(lines)

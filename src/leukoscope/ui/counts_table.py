@@ -1,0 +1,128 @@
+"""The differential as a Qt table model: a row a class, with its color and its key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from qtpy.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt
+from qtpy.QtGui import QColor
+
+from leukoscope.hematology import Differential
+
+__all__ = ["CountsModel", "CountsRow"]
+
+HEADERS = ("Key", "Class", "Counted", "Excluded", "%", "95 % interval")
+_NOWHERE = QModelIndex()
+
+
+@dataclass(frozen=True)
+class CountsRow:
+    """One class in the table; percentages are None where the class is not counted."""
+
+    label: str
+    name: str
+    color: str
+    key: str
+    counted: int
+    excluded: int
+    percent: float | None
+    low: float | None
+    high: float | None
+
+    def cells(self) -> tuple[str, ...]:
+        """Give the texts of the columns."""
+        percent = "" if self.percent is None else f"{self.percent:.1f}"
+        interval = "" if self.low is None or self.high is None else f"{self.low:.1f}–{self.high:.1f}"
+        counted = "" if self.excluded else str(self.counted)
+        return self.key.upper(), self.name, counted, str(self.excluded or ""), percent, interval
+
+
+class CountsModel(QAbstractTableModel):
+    """The rows of a differential, every class of the taxonomy with a key among them."""
+
+    def __init__(self, parent: Any = None) -> None:
+        super().__init__(parent)
+        self._rows: list[CountsRow] = []
+
+    def show_differential(self, differential: Differential | None) -> None:
+        """Show other counts; rows that stay keep their place, so that a selection and the scroll position do too."""
+        rows = [] if differential is None else _rows_of(differential)
+        if [row.label for row in rows] == [row.label for row in self._rows]:
+            self._rows = rows
+            if rows:
+                self.dataChanged.emit(self.index(0, 0), self.index(len(rows) - 1, len(HEADERS) - 1))
+            return
+        self.beginResetModel()
+        self._rows = rows
+        self.endResetModel()
+
+    @property
+    def rows(self) -> list[CountsRow]:
+        """The rows, top first."""
+        return list(self._rows)
+
+    def rowCount(self, parent: QModelIndex | QPersistentModelIndex = _NOWHERE) -> int:  # noqa: N802
+        """Count the classes."""
+        return 0 if parent.isValid() else len(self._rows)
+
+    def columnCount(self, parent: QModelIndex | QPersistentModelIndex = _NOWHERE) -> int:  # noqa: N802
+        """Count the columns."""
+        return 0 if parent.isValid() else len(HEADERS)
+
+    def headerData(  # noqa: N802
+        self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
+    ) -> Any:
+        """Name the columns."""
+        if role == Qt.ItemDataRole.DisplayRole and orientation == Qt.Orientation.Horizontal:
+            return HEADERS[section]
+        return None
+
+    def data(self, index: QModelIndex | QPersistentModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        """Give a cell's text, its swatch or its alignment."""
+        if not index.isValid():
+            return None
+        row = self._rows[index.row()]
+        if role == Qt.ItemDataRole.DisplayRole:
+            return row.cells()[index.column()]
+        if role == Qt.ItemDataRole.DecorationRole and index.column() == 1:
+            return QColor(row.color)
+        if role == Qt.ItemDataRole.TextAlignmentRole:
+            left = Qt.AlignmentFlag.AlignLeft if index.column() == 1 else Qt.AlignmentFlag.AlignRight
+            center = Qt.AlignmentFlag.AlignHCenter if index.column() == 0 else left
+            return center | Qt.AlignmentFlag.AlignVCenter
+        if role == Qt.ItemDataRole.ToolTipRole and row.key:
+            return f"With the cells layer selected, {row.key.upper()} makes the cell under the mouse: {row.name}"
+        return None
+
+
+def _rows_of(differential: Differential) -> list[CountsRow]:
+    taxonomy = differential.taxonomy
+    table = {str(record["label"]): record for record in differential.table().to_dict("records")}
+    # classes without a cell are listed too: the table is where the keys are looked up
+    labels = taxonomy.order([*table, *(label for label, cell_class in taxonomy.items() if cell_class.key)])
+    rows = []
+    for label in labels:
+        record = table.get(label)
+        percent, low, high = (
+            (None, None, None) if record is None else (_known(record[c]) for c in ("percent", "ci_low", "ci_high"))
+        )
+        rows.append(
+            CountsRow(
+                label,
+                taxonomy.name(label),
+                taxonomy.color(label),
+                taxonomy[label].key if label in taxonomy else "",
+                0 if record is None else int(record["counted"]),
+                0 if record is None else int(record["excluded"]),
+                percent,
+                low,
+                high,
+            )
+        )
+    return rows
+
+
+def _known(value: Any) -> float | None:
+    number = float(value)
+    return None if number != number else number  # NaN

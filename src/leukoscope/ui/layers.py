@@ -1,0 +1,140 @@
+"""A slide and a case as napari layers: the pyramid, the outlines, the cells.
+
+Layer coordinates are level-0 pixels; `scale` carries µm per pixel, so napari's scale bar is right. napari puts a
+pixel's center at its index, Leukoscope at index + 0.5: hence the half pixel in `positions`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from leukoscope.classification.taxonomy import TAXONOMY, Taxonomy
+
+from .overlay import ClassOverlay, rgba
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from leukoscope.slides import Slide
+
+__all__ = [
+    "FEATURES",
+    "LayerData",
+    "cells_layer",
+    "diameters",
+    "face_colors",
+    "features",
+    "labels_layer",
+    "positions",
+    "slide_layer",
+]
+
+LayerData = tuple[Any, dict[str, Any], str]
+
+FEATURES = ("cell_id", "label", "probability", "entropy", "area_um2", "nucleus_area_um2", "source", "reviewed_by")
+TYPICAL_CELL_UM = 12.0  # where a cell's area or the resolution is not known
+_FALLBACK_PX = 40.0
+
+
+def slide_layer(slide: Slide) -> LayerData:
+    """Show a slide as a multiscale RGB image.
+
+    Parameters
+    ----------
+    slide : Slide
+        Open; its pixels are read as they come into view.
+    """
+    options: dict[str, Any] = {
+        "name": slide.name,
+        "multiscale": True,
+        "rgb": True,
+        "metadata": {"leukoscope": {"slide": slide}},
+        **placement(slide.mpp),
+    }
+    return list(slide.levels), options, "image"
+
+
+def placement(mpp: float | None) -> dict[str, Any]:
+    """Give `scale` and `units` of a layer in level-0 pixels; plain pixels where µm per pixel is not known."""
+    if mpp is None:
+        return {"scale": (1.0, 1.0), "units": ("pixel", "pixel")}
+    return {"scale": (mpp, mpp), "units": ("µm", "µm")}
+
+
+def labels_layer(overlay: ClassOverlay, mpp: float | None) -> LayerData:
+    """Show outlines colored by class, read-only, at every zoom.
+
+    Parameters
+    ----------
+    overlay : ClassOverlay
+        The pyramid and its colors.
+    mpp : float or None
+        µm per level-0 pixel.
+    """
+    options = {
+        "name": "labels",
+        "multiscale": True,
+        "colormap": overlay.colormap(),
+        "features": overlay.names(),
+        "opacity": 0.9,
+        "metadata": {"leukoscope": {"overlay": overlay}},
+        **placement(mpp),
+    }
+    return overlay.levels, options, "labels"
+
+
+def cells_layer(table: pd.DataFrame, mpp: float | None, taxonomy: Taxonomy = TAXONOMY) -> LayerData:
+    """Show cells as points, small on screen, as large as the cell to the mouse.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The columns of cells.csv, a row a cell in the order of the ids.
+    mpp : float or None
+        µm per level-0 pixel.
+    taxonomy : Taxonomy
+        Names and colors.
+    """
+    options = {
+        "name": "cells",
+        "ndim": 2,
+        "features": features(table),
+        "size": diameters(table, mpp),
+        "face_color": face_colors(table["label"], taxonomy),
+        "border_color": "black",
+        "border_width": 0.12,
+        # On screen a dot, so that the cell can be seen; the hit area stays the cell's own size.
+        "canvas_size_limits": (4, 11),
+        "metadata": {"leukoscope": {}},
+        **placement(mpp),
+    }
+    return positions(table), options, "points"
+
+
+def positions(table: pd.DataFrame) -> npt.NDArray[np.float64]:
+    """Convert centroids to napari's data coordinates, float64 (n, 2), (y, x)."""
+    return table[["y", "x"]].to_numpy(np.float64) - 0.5
+
+
+def features(table: pd.DataFrame) -> pd.DataFrame:
+    """Pick the columns that the cells layer carries."""
+    return table[[column for column in FEATURES if column in table]].reset_index(drop=True)
+
+
+def diameters(table: pd.DataFrame, mpp: float | None) -> npt.NDArray[np.float64]:
+    """Compute each cell's diameter in level-0 pixels, float64 (n,), from its area."""
+    if mpp is None:
+        return np.full(len(table), _FALLBACK_PX)
+    um = 2 * np.sqrt(table["area_um2"].to_numpy(np.float64) / np.pi)
+    return np.where(np.isfinite(um) & (um > 0), um, TYPICAL_CELL_UM) / mpp
+
+
+def face_colors(labels: pd.Series, taxonomy: Taxonomy = TAXONOMY) -> npt.NDArray[np.float32]:
+    """Look up the classes' colors, float32 (n, 4)."""
+    names, inverse = np.unique(labels.to_numpy(dtype=str), return_inverse=True)
+    if not len(names):
+        return np.zeros((0, 4), np.float32)
+    return np.stack([rgba(taxonomy.color(str(name))) for name in names])[inverse]

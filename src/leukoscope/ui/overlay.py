@@ -1,0 +1,119 @@
+"""Outlines colored by class over a slide of any size: a pyramid of cell ids, read as class codes.
+
+A Labels layer with one color for each of 100,000 ids needs numba and rebuilds its whole map for one changed color. So
+the pyramid that napari sees holds small codes, ``class · 16 + id mod 16``, looked up from the ids as a region is read:
+the color map has a few hundred entries, one changed label is one changed number, and touching cells of one class keep
+an outline between them because their codes differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from leukoscope.classification.taxonomy import TAXONOMY, Taxonomy
+
+__all__ = ["ClassOverlay", "rgba"]
+
+VARIANTS = 16
+
+
+def rgba(color: str) -> npt.NDArray[np.float32]:
+    """Convert ``#rrggbb`` to float32 (4,), 0..1, opaque."""
+    return np.array([*(int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)), 1.0], np.float32)
+
+
+class ClassOverlay:
+    """The pyramid and the color map of a Labels layer.
+
+    Parameters
+    ----------
+    levels : sequence of array-like
+        Cell ids, integer (Y, X), finest level first; 0 is background. Anything that numpy can slice lazily.
+    ids, labels : iterable
+        Every cell's id and label.
+    taxonomy : Taxonomy
+        Names and colors.
+    """
+
+    def __init__(
+        self, levels: Sequence[Any], ids: Iterable[int], labels: Iterable[str], taxonomy: Taxonomy = TAXONOMY
+    ) -> None:
+        self._sources = list(levels)
+        self._taxonomy = taxonomy
+        self._classes: list[str] = list(taxonomy)
+        self._codes: npt.NDArray[np.uint16] = np.zeros(1, np.uint16)
+        self.assign(ids, labels)
+        self.levels = [_CodedLevel(self, i) for i in range(len(self._sources))]
+
+    def replace_levels(self, levels: Sequence[Any]) -> None:
+        """Read ids from another pyramid of the same shape from now on."""
+        self._sources = list(levels)
+
+    def assign(self, ids: Iterable[int], labels: Iterable[str]) -> None:
+        """Set the labels of cells; those not named keep theirs."""
+        ids = np.fromiter(ids, np.int64)
+        if not ids.size:
+            return
+        if ids.max() >= self._codes.size:
+            grown = np.zeros(int(ids.max() * 1.25) + 1, np.uint16)
+            grown[: self._codes.size] = self._codes
+            self._codes = grown
+        names, inverse = np.unique(np.asarray(list(labels), dtype=str), return_inverse=True)
+        self._classes += [str(name) for name in names if str(name) not in self._classes]
+        ranks = np.array([self._classes.index(str(name)) for name in names])
+        self._codes[ids] = 1 + ranks[inverse] * VARIANTS + ids % VARIANTS
+
+    def codes(self, ids: npt.ArrayLike) -> npt.NDArray[np.uint16]:
+        """Look up the codes of an array of ids; 0 for background and for ids that are not known."""
+        ids = np.asarray(ids)
+        return np.where(ids < self._codes.size, self._codes[np.minimum(ids, self._codes.size - 1)], 0).astype(np.uint16)
+
+    def colormap(self) -> Any:
+        """Make napari's color map from codes to class colors."""
+        from napari.utils import DirectLabelColormap
+
+        clear = np.zeros(4, np.float32)
+        colors: dict[int | None, npt.NDArray[np.float32]] = {None: clear, 0: clear}
+        for rank, label in enumerate(self._classes):
+            color = rgba(self._taxonomy.color(label))
+            colors.update({1 + rank * VARIANTS + variant: color for variant in range(VARIANTS)})
+        return DirectLabelColormap(color_dict=colors)
+
+    def names(self) -> dict[str, list[Any]]:
+        """Make the layer's features, so that the status bar names the class under the mouse."""
+        codes = [0, *range(1, len(self._classes) * VARIANTS + 1)]
+        labels = [""] + [self._taxonomy.name(label) for label in self._classes for _ in range(VARIANTS)]
+        return {"index": codes, "class": labels}
+
+    def _read(self, level: int, key: Any) -> npt.NDArray[np.uint16]:
+        return self.codes(np.asarray(self._sources[level][key]))
+
+    def _shape(self, level: int) -> tuple[int, ...]:
+        return tuple(self._sources[level].shape)
+
+
+class _CodedLevel:
+    """One level of the pyramid, as far as napari looks: an array that is computed where it is sliced."""
+
+    dtype = np.dtype(np.uint16)
+    ndim = 2
+
+    def __init__(self, overlay: ClassOverlay, level: int) -> None:
+        self._overlay = overlay
+        self._level = level
+        self.shape = overlay._shape(level)
+        self.size = int(np.prod(self.shape))
+
+    def __getitem__(self, key: Any) -> npt.NDArray[np.uint16]:
+        return self._overlay._read(self._level, key)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        whole = self[...]
+        return whole if dtype is None else whole.astype(dtype)
+
+    def __len__(self) -> int:
+        return self.shape[0]

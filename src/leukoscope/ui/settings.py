@@ -1,0 +1,90 @@
+"""The plugin's settings, as edited in napari's Preferences, and the defaults that follow from them."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["UserSettings", "default_output", "prefer_case_reader", "user_settings"]
+
+
+@dataclass(frozen=True)
+class UserSettings:
+    """What the user set under Preferences, Leukoscope.
+
+    Attributes
+    ----------
+    segmenter, model, device, profile : str
+        Defaults of the Analyze widget.
+    output : str
+        Folder for cases; empty means beside the slide.
+    reviewer : str
+        Kept with every correction; never empty.
+    """
+
+    segmenter: str = "spike"
+    model: str = "blood"
+    device: str = "auto"
+    profile: str = "blood"
+    output: str = ""
+    reviewer: str = ""
+
+
+def user_settings() -> UserSettings:
+    """Read the settings as they are now; defaults where napari is older than 0.9 and knows no plugin settings."""
+    try:
+        from napari.settings import get_plugin_settings
+
+        plugin = get_plugin_settings("leukoscope")
+        analysis, review = plugin.analysis, plugin.review
+    except (ImportError, KeyError, AttributeError):
+        return UserSettings(reviewer=_login())
+    return UserSettings(
+        segmenter=analysis.segmenter,
+        model=analysis.model,
+        device=analysis.device,
+        profile=analysis.profile,
+        output=analysis.output,
+        reviewer=review.reviewer.strip() or _login(),
+    )
+
+
+def default_output(slide_address: str) -> Path:
+    """Choose the folder for a slide's case: the user's, else the slide's own where it can be written, else the home.
+
+    Parameters
+    ----------
+    slide_address : str
+        What `open_slide` took.
+    """
+    chosen = user_settings().output.strip()
+    if chosen:
+        return Path(chosen).expanduser()
+    parent = Path(slide_address).parent
+    # The bundled sample lies in the installed package, which is no place for results.
+    packaged = Path(__file__).parents[1] in parent.parents or parent.name == "sample_data"
+    if parent.is_dir() and os.access(parent, os.W_OK) and not packaged:
+        return parent
+    return Path.home() / "Leukoscope"
+
+
+def prefer_case_reader() -> None:
+    """Have napari open ``*.leuko`` folders with Leukoscope without asking; an own choice of the user is kept.
+
+    napari asks whenever two plugins accept folders, and its own reader accepts every folder.
+    """
+    from napari.settings import get_settings
+
+    plugins = get_settings().plugins
+    pattern = f"*.leuko{os.sep}"
+    if pattern not in plugins.extension2reader:
+        plugins.extension2reader = {**plugins.extension2reader, pattern: "leukoscope"}
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # no such user in this container
+        return "reviewer"
