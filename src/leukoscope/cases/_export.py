@@ -6,9 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..hematology import Profile
 from ._files import whole_file
+from ._geojson import write_geojson
+from ._labels import write_labels
+from ._report import write_report
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +25,15 @@ _DECIMALS = {"x": 3, "y": 3, "x_um": 3, "y_um": 3, "area_um2": 3, "nucleus_area_
 
 
 def export(
-    case: Case, folder: Path, profile: str | Profile | None, *, csv: bool, geojson: bool, labels: bool, report: bool
+    case: Case,
+    folder: Path,
+    profile: str | Profile | None,
+    overview: NDArray[np.uint8] | None,
+    *,
+    csv: bool,
+    geojson: bool,
+    labels: bool,
+    report: bool,
 ) -> dict[str, Path]:
     """Write what was asked for; see `Case.export`."""
     written: dict[str, Path] = {}
@@ -30,6 +42,12 @@ def export(
         written["counts.csv"] = write_csv(case.differential(profile).table(), folder / "counts.csv")
         if len(case.slide.fields) > 1:
             written["fields.csv"] = write_csv(fields_frame(case, profile), folder / "fields.csv")
+    if geojson:
+        written["cells.geojson"] = write_geojson(case, folder / "cells.geojson")
+    if labels:
+        written["labels.zarr"] = write_labels(case, folder / "labels.zarr")
+    if report:
+        written["report.html"] = write_report(case, folder / "report.html", profile, overview)
     return written
 
 

@@ -16,12 +16,14 @@ from ..classification.taxonomy import TAXONOMY, class_from_dict
 from ..errors import CaseError
 from ..hematology import Differential, Profile, differential
 from . import _log, _runs
+from ._labels import Painter
 from ._review import Review
 from ._store import Store
 from ._table import ModelCells, cells_frame
 from .records import Event, Run, RunSettings, SlideInfo
 
 if TYPE_CHECKING:
+    import dask.array as da
     import pandas as pd
 
 __all__ = ["CaseReader"]
@@ -189,7 +191,7 @@ class CaseReader:
         return self.count(self.counts(), profile)
 
     def count(self, labels: Iterable[str] | Mapping[str, int], profile: str | Profile | None = None) -> Differential:
-        """Count a part of the cells (a field's, a selection's) in this case's way: its profile, taxonomy and classes."""
+        """Count labels (of a field, a selection) in this case's way: its profile, taxonomy and classes."""
         chosen = self.settings.profile if profile is None else profile
         return differential(labels, chosen, self.taxonomy, self.settings.classes)
 
@@ -201,6 +203,15 @@ class CaseReader:
         cells = shapely.from_wkb([pair[0] for pair in found.values()])
         nuclei = shapely.from_wkb([pair[1] for pair in found.values()])
         return dict(zip(found, zip(cells, nuclei, strict=True), strict=True))
+
+    def painter(self) -> Painter:
+        """Return the outlines of the shown cells as they are now, ready to be drawn as label images."""
+        outlines = {cell: pair[0] for cell, pair in self.outlines().items()}
+        return Painter(outlines, self.slide.shapes, self.slide.downsamples)
+
+    def label_levels(self) -> list[da.Array]:
+        """Return the ids of the shown cells as a pyramid for a viewer: int32 (Y, X) a level, drawn when looked at."""
+        return self.painter().levels()
 
     def uuid(self, cell: int) -> uuid.UUID:
         """Return the UUID that a shown cell has in every export."""
