@@ -23,7 +23,7 @@ __all__ = ["RED_CELL_UM", "RedCells", "estimate_mpp", "measure_red_cells"]
 RED_CELL_UM = 7.2
 """Mean diameter of a red cell on a dried film, µm."""
 
-_FIELD_PX = 896  # at each octave the search sees this much of the image's middle: enough cells, bounded time
+_FIELD_PX = 640  # at each octave the search sees this much of the image's middle: enough cells, bounded time
 _RADII = 6.0 * 2.0 ** (np.arange(-1, 8) / 6)  # px at an octave's resolution; the ends overlap the next octave
 _SUPPORT = 0.46  # part of the circumference that must be seen
 _EDGE_VARIANCE = 1.5  # px², of the smoothing and the derivative at an octave's resolution
