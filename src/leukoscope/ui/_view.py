@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from leukoscope.cases import Case
 from leukoscope.errors import LeukoscopeError
 
+from ._napari import scale_bar
 from ._state import session_of
 from .commands import show_counts
 from .layers import slide_layer
@@ -56,7 +57,7 @@ def view(path: str | os.PathLike[str] | Case, show: bool = True, block: bool = T
         show_counts(viewer)
     else:
         viewer.add_layer(napari.layers.Layer.create(*slide_layer(shown)))
-        viewer.scale_bar.visible = True
+        scale_bar(viewer).visible = True
         viewer.window.add_plugin_dock_widget("leukoscope", "Analyze")
     if show:
         viewer.show(block=False)

@@ -20,6 +20,7 @@ from .settings import user_settings
 
 __all__ = ["CaseStatus", "Choices", "case_status", "parse_mpp", "slides_in"]
 
+NO_MODEL = "none"
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
@@ -37,8 +38,8 @@ class Choices:
         self.slide = QComboBox(parent)
         self.segmenter = _combo(parent, segmenter_names(), chosen.segmenter)
         self.segmenter.setToolTip("What finds and outlines the cells")
-        self.model = _combo(parent, model_names(), chosen.model, editable=True)
-        self.model.setToolTip("What names the cells: a shipped model, or the folder of a model bundle")
+        self.model = _combo(parent, (*model_names(), NO_MODEL), chosen.model, editable=True)
+        self.model.setToolTip("What names the cells: a shipped model, the folder of a model bundle, or none")
         self.device = _combo(parent, DEVICES, chosen.device)
         self.device.setToolTip("Where the networks run; auto takes a GPU when there is one")
         self.profile = _combo(parent, profile_names(), chosen.profile, editable=True)
@@ -53,7 +54,7 @@ class Choices:
         """Give the choices as arguments of `leukoscope.pipeline.run`."""
         return {
             "segmenter": self.segmenter.currentText(),
-            "model": self.model.currentText().strip(),
+            "model": None if self.model.currentText().strip() in ("", NO_MODEL) else self.model.currentText().strip(),
             "device": self.device.currentText(),
             "profile": self.profile.currentText().strip(),
         }

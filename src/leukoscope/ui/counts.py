@@ -87,6 +87,7 @@ class CountsWidget(QWidget):
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
         self.table.setMinimumHeight(180)
+        self.setMinimumWidth(400)
         self.ledger = QLabel()
         self.ledger.setWordWrap(True)
         self.keys = QLabel()

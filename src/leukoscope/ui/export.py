@@ -58,9 +58,9 @@ def ask_and_export(case: Case, parent: QWidget | None = None) -> None:
     dialog.deleteLater()
 
 
-def export(case: Case, **chosen: bool) -> None:
+def export(case: Case, csv: bool = False, geojson: bool = False, labels: bool = False, report: bool = False) -> None:
     """Write a case's files; a notification says where they are, or what went wrong."""
     with reporting_errors():
-        paths = case.export(**chosen)
-        names = ", ".join(path.name for path in paths) or "nothing"
+        paths = case.export(csv=csv, geojson=geojson, labels=labels, report=report)
+        names = ", ".join(paths) or "nothing"
         say(f"Exported {names} to {case.path}")

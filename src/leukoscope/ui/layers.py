@@ -107,7 +107,7 @@ def cells_layer(table: pd.DataFrame, mpp: float | None, taxonomy: Taxonomy = TAX
         "border_color": "black",
         "border_width": 0.12,
         # On screen a dot, so that the cell can be seen; the hit area stays the cell's own size.
-        "canvas_size_limits": (4, 11),
+        "canvas_size_limits": (4, 8),
         "metadata": {"leukoscope": {}},
         **placement(mpp),
     }

@@ -44,6 +44,7 @@ class ClassOverlay:
     ) -> None:
         self._sources = list(levels)
         self._taxonomy = taxonomy
+        self._window: tuple[tuple[int, str], npt.NDArray[Any]] | None = None
         self._classes: list[str] = list(taxonomy)
         self._codes: npt.NDArray[np.uint16] = np.zeros(1, np.uint16)
         self.assign(ids, labels)
@@ -52,6 +53,7 @@ class ClassOverlay:
     def replace_levels(self, levels: Sequence[Any]) -> None:
         """Read ids from another pyramid of the same shape from now on."""
         self._sources = list(levels)
+        self._window = None
 
     def assign(self, ids: Iterable[int], labels: Iterable[str]) -> None:
         """Set the labels of cells; those not named keep theirs."""
@@ -90,7 +92,11 @@ class ClassOverlay:
         return {"index": codes, "class": labels}
 
     def _read(self, level: int, key: Any) -> npt.NDArray[np.uint16]:
-        return self.codes(np.asarray(self._sources[level][key]))
+        # napari asks for the same window again whenever it repaints, so a changed label costs a look-up, not a drawing
+        wanted = (level, repr(key))
+        if self._window is None or self._window[0] != wanted:
+            self._window = (wanted, np.asarray(self._sources[level][key]))
+        return self.codes(self._window[1])
 
     def _shape(self, level: int) -> tuple[int, ...]:
         return tuple(self._sources[level].shape)

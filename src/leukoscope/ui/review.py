@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ._napari import camera
 from .notify import reporting_errors, say
 
 if TYPE_CHECKING:
@@ -65,9 +66,10 @@ def go_to_next_uncertain(session: Session) -> None:
     viewer = session.viewer
     viewer.layers.selection.active = layer
     layer.selected_data = {row}
-    viewer.camera.center = layer.data_to_world(layer.data[row])
+    view = camera(viewer)
+    view.center = layer.data_to_world(layer.data[row])
     size = float(layer.size[row]) * float(layer.scale[0])
-    viewer.camera.zoom = max(viewer.camera.zoom, LOOK_PX / size)
+    view.zoom = max(view.zoom, LOOK_PX / size)
 
 
 def _relabeler(session: Session, label: str) -> Callable[[Any], None]:
@@ -77,6 +79,6 @@ def _relabeler(session: Session, label: str) -> Callable[[Any], None]:
     return relabel
 
 
-def _reported(action: Callable[[], None]) -> None:
+def _reported(action: Callable[[], object]) -> None:
     with reporting_errors():
         action()

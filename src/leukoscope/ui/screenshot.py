@@ -39,6 +39,7 @@ def take(
     """
     from qtpy.QtWidgets import QApplication
 
+    from ._napari import camera
     from ._state import session_of
     from ._view import view
 
@@ -48,9 +49,9 @@ def take(
         viewer.window.resize(*size)
         _settle()
         if session.cells is not None and session.case is not None:
-            viewer.camera.center = _interesting(session.cells, field_um)
+            camera(viewer).center = _interesting(session.cells, field_um)
             height = viewer.window._qt_viewer.canvas.size[0]
-            viewer.camera.zoom = height / (field_um if session.case.mpp else field_um * 4)
+            camera(viewer).zoom = height / (field_um if session.case.mpp else field_um * 4)
         _settle()
         viewer.screenshot(str(out), canvas_only=False, flash=False)
     finally:

@@ -1,0 +1,104 @@
+"""A small smear, its case made from the truth, and a real viewer."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from smears import small_smear, write_ome_tiff
+
+from leukoscope import open_slide
+from leukoscope.cases import Case, CellRow, RunSettings, SlideInfo
+from leukoscope.segmentation import Masks, outlines
+
+CLASSES = ("blast", "lymphocyte", "neutrophil_segmented", "smudge")
+SIZE, MPP = 900, 0.25
+
+
+def _why_no_viewer() -> str | None:
+    try:
+        import napari  # noqa: F401
+        import qtpy.QtWidgets  # noqa: F401
+    except Exception as error:  # qtpy raises its own where no binding is installed
+        return f"napari or Qt is not installed ({error})"
+    if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        return "there is no display (run under xvfb-run -a)"
+    return None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    why = _why_no_viewer()
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.qt)
+            if why:
+                item.add_marker(pytest.mark.skip(reason=why))
+
+
+@pytest.fixture(scope="session")
+def smear(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A slide of 225 µm with a dozen white cells."""
+    path = tmp_path_factory.mktemp("slide") / "smear.ome.tiff"
+    return write_ome_tiff(path, drawn().rgb, mpp=MPP, levels=3)
+
+
+def drawn() -> Any:
+    mix = (("blast", 0.4), ("lymphocyte", 0.3), ("neutrophil_segmented", 0.3))
+    return small_smear(seed=3, size=SIZE, mpp=MPP, white_cells=12, mix=mix)
+
+
+@pytest.fixture(scope="session")
+def finished_case(smear: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A complete case of the smear, its cells those that were drawn; not to be written."""
+    truth = drawn()
+    info = SlideInfo.from_slide(open_slide(smear))
+    settings = RunSettings(segmenter="drawn", model="drawn", classes=CLASSES, mpp=MPP, mpp_source="metadata")
+    masks = Masks(truth.cells, truth.nuclei, np.ones(int(truth.cells.max()), np.float32), MPP, "given")
+    labels = dict(zip(truth.table["cell_id"], truth.table["label"], strict=True)) if "cell_id" in truth.table else {}
+    rows = []
+    for number, cell in enumerate(outlines.found_cells(masks, origin=(0, 0), scale=1.0), start=1):
+        label = labels.get(number, CLASSES[number % 3])
+        label = label if label in CLASSES else "smudge"
+        sure = 0.55 + 0.4 * (number % 5) / 5
+        proba = {name: sure if name == label else (1 - sure) / (len(CLASSES) - 1) for name in CLASSES}
+        areas = (cell.cell.area * MPP**2, cell.nucleus.area * MPP**2 if cell.nucleus is not None else 0.0)
+        rows.append(CellRow(cell.cell, cell.nucleus, cell.x, cell.y, *areas, cell.score, proba, label))
+    folder = tmp_path_factory.mktemp("cases") / "smear.leuko"
+    with Case.create(folder, info, settings) as case:
+        run = case.begin_run(settings, blocks=1)
+        case.add_block(run, 0, rows)
+        case.finish_run(run, "completed")
+    return folder
+
+
+@pytest.fixture
+def case_dir(finished_case: Path, tmp_path: Path) -> Path:
+    """A copy of the case that a test may write."""
+    return Path(shutil.copytree(finished_case, tmp_path / "smear.leuko"))
+
+
+@pytest.fixture
+def viewer(make_napari_viewer: Callable[..., Any], qtbot: Any) -> Iterator[Any]:
+    """A viewer that lets go of its case at the end."""
+    from leukoscope.ui import session_of
+
+    viewer = make_napari_viewer()
+    yield viewer
+    session_of(viewer).close_case()
+    viewer.window.remove_dock_widget("all")
+
+
+@pytest.fixture
+def notes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the user is told, in order."""
+    told: list[str] = []
+    for kind in ("show_info", "show_warning", "show_error"):
+        monkeypatch.setattr(f"napari.utils.notifications.{kind}", told.append)
+    return told
