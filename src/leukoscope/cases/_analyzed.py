@@ -193,12 +193,16 @@ class AnalyzedCase(ReviewedCase):
 
     def _reviewed_outlines(self) -> dict[Track, BaseGeometry]:
         """Return where each reviewed cell was last seen."""
-        found: dict[Track, BaseGeometry] = {}
+        seen: dict[int, dict[int, Track]] = {}
         for track in self._review.living():
             home = self._review.home[track]
             run, cell = track if home is None else (self._shown or 0, home)
-            found[track] = shapely.from_wkb(_runs.outlines_of(self._store, run, [cell])[cell][0])
-        return found
+            seen.setdefault(run, {})[cell] = track
+        return {
+            tracks[cell]: shapely.from_wkb(outline)
+            for run, tracks in seen.items()
+            for cell, (outline, _) in _runs.outlines_of(self._store, run, tracks).items()
+        }
 
     def _new_outlines(self, run: int) -> tuple[NDArray[np.int64], NDArray[np.object_]]:
         found = _runs.outlines_of(self._store, run)

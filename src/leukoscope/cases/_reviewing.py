@@ -113,14 +113,15 @@ class ReviewedCase(CaseReader):
 
         with self._store.mutex:
             review = self._review
+            # Of other runs only the reviewed cells are left: these are few.
+            statement = (
+                "SELECT run, id, x, y FROM cells WHERE run IN (SELECT id FROM runs WHERE dropped) ORDER BY run, id"
+            )
             rows = []
-            for track, stack in review.labels.items():
-                if not stack or track[0] == self._shown:
-                    continue
-                place = self._store.rows("SELECT x, y FROM cells WHERE run = ? AND id = ?", track)
-                event = stack[-1]
-                who = (event.label, event.reviewer, event.at)
-                rows.append((*track, review.home[track], review.overlap.get(track, 0.0), *who, *place[0]))
+            for run, cell, x, y in self._store.rows(statement):
+                if stack := review.labels.get((run, cell)):
+                    event, home, overlap = stack[-1], review.home[run, cell], review.overlap.get((run, cell), 0.0)
+                    rows.append((run, cell, home, overlap, event.label, event.reviewer, event.at, x, y))
         columns = ["run", "cell", "cell_id", "overlap", "label", "reviewed_by", "reviewed_at", "x", "y"]
         return pd.DataFrame(rows, columns=columns).astype({"cell_id": "Int64"})
 

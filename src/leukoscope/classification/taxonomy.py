@@ -53,8 +53,8 @@ class CellClass:
     color : str
         ``#rrggbb``.
     key : str
-        The one letter that relabels a cell to this class, or "" for none. The built-in ones keep clear of a, p, s, v and z, which
-        napari binds on a points layer.
+        The one letter that relabels a cell to this class, or "" for none. The built-in ones keep clear of a, p, s, v and z,
+        which napari binds on a points layer.
     leukocyte : bool
         Counted in the denominator of a blood differential.
     nucleated : bool
@@ -113,13 +113,13 @@ CLASSES: tuple[CellClass, ...] = (
     CellClass("plasma_cell", "Plasma cell", "#00a8a8", "c"),
     CellClass("smudge", "Smudge cell", "#7a6a4f", "k", False, False, reason="damaged: cannot be told apart"),
     CellClass("platelet_clump", "Platelet clump", "#c9c9c9", "g", False, False, reason=_NO_CELL),
-    CellClass("artefact", "Artefact", "#1c1c1c", "x", False, False, reason=_NO_CELL),
+    CellClass("artefact", "Artefact", "#000000", "x", False, False, reason=_NO_CELL),
     CellClass(UNIDENTIFIED, "Unidentified", "#ffffff", "u", False, False, reason="below the confidence threshold"),
 )
 """The classes every case knows, in the order in which tables list them."""
 
 ROLL_UPS: tuple[CellClass, ...] = (
-    CellClass("neutrophil", "Neutrophil", "#117733"),
+    CellClass("neutrophil", "Neutrophil", "#2fc993"),
     CellClass("immature_granulocyte", "Immature granulocyte", "#b565a7"),
 )
 """The broader classes. They are labels too: data sets and models that do not tell the parts apart use them."""
