@@ -53,8 +53,8 @@ class CellClass:
     color : str
         ``#rrggbb``.
     key : str
-        The one letter that relabels a cell to this class, or "" for none. The built-in ones keep clear of a, p, s, v and z,
-        which napari binds on a points layer.
+        The one letter that relabels a cell to this class, or "" for none. The built-in ones keep clear of a, p, s, v
+        and z, which napari binds on a points layer.
     leukocyte : bool
         Counted in the denominator of a blood differential.
     nucleated : bool

@@ -1,0 +1,158 @@
+"""The log of events against the simplest model there could be: the labels after each step, written down whole."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import shapely
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from leukoscope.cases import Case, CellRow, RunSettings, SlideInfo, open_case
+from leukoscope.cases._review import Review
+from leukoscope.cases.records import Carried, Event
+
+LABELS = ["blast", "lymphocyte", "monocyte", "smudge"]
+IDS = st.lists(st.integers(1, 6), min_size=1, unique=True)
+STEPS = st.lists(
+    st.one_of(st.tuples(st.just("relabel"), IDS, st.sampled_from(LABELS)), st.just(("undo",)), st.just(("redo",))),
+    max_size=40,
+)
+
+
+class Snapshots:
+    """The whole state after each relabel: undo and redo step through them."""
+
+    def __init__(self, labels):
+        self.past, self.future = [dict(labels)], []
+
+    @property
+    def now(self):
+        return self.past[-1]
+
+    def step(self, kind, ids=(), label=""):
+        if kind == "relabel":
+            self.past.append(self.now | dict.fromkeys(ids, label))
+            self.future.clear()
+        elif kind == "undo" and len(self.past) > 1:
+            self.future.append(self.past.pop())
+        elif kind == "redo" and self.future:
+            self.past.append(self.future.pop())
+
+
+def as_events(steps):
+    """Write down steps as a case's log would have them."""
+    events, done, undone = [], [], []
+    for step in steps:
+        number = len(events) + 1
+        if step[0] == "relabel":
+            events.append(Event(number, "", "relabel", 1, tuple(step[1]), step[2]))
+            done.append(number)
+            undone.clear()
+            continue
+        source, goal = (done, undone) if step[0] == "undo" else (undone, done)
+        if source:
+            goal.append(source.pop())
+            events.append(Event(number, "", step[0], 1, target=goal[-1]))
+    return events
+
+
+def shown(review, ids):
+    return {cell: event.label for cell in ids if (event := review.label(cell))}
+
+
+@settings(deadline=None)
+@given(STEPS)
+def test_labels_follow_from_the_log_alone(steps):
+    model, review = Snapshots({}), Review()
+    for step in steps:
+        model.step(*step)
+    for event in as_events(steps):
+        review.apply(event)
+    assert shown(review, range(1, 7)) == model.now
+    assert {cell: event.label for cell, event in review.reviewed().items()} == model.now
+
+
+@settings(deadline=None)
+@given(STEPS, STEPS, st.permutations(range(1, 7)))
+def test_a_carry_only_renames_cells(before, after, places):
+    """Undo and redo after it, too, are what they would have been without it."""
+    names = dict(zip(range(1, 7), (10 + p for p in places), strict=True))
+    model, review = Snapshots({}), Review()
+    events = as_events([*before, *after])
+    first = as_events(before)
+    for step in (*before, *after):
+        model.step(*step)
+    for event in first:
+        review.apply(event)
+    review.apply(Event(1000, "", "carry", 2, carried=tuple(Carried(*t, names[t[1]], 1.0) for t in review.living())))
+    for event in events[len(first) :]:
+        review.apply(replace(event, run=2, cells=tuple(names[cell] for cell in event.cells)))
+    assert shown(review, range(11, 17)) == {names[cell]: label for cell, label in model.now.items()}
+
+
+class ReviewedFile(RuleBasedStateMachine):
+    """Reviewers, restarts and new analyses, in any order, on a real file."""
+
+    @initialize()
+    def begin(self):
+        self.folder = Path(tempfile.mkdtemp())
+        self.runs = 0
+        slide = SlideInfo("s", "s", "f", ((100, 1000),))
+        self.case = Case.create(self.folder / "s.leuko", slide, RunSettings("none", "none"))
+        self.analyze()
+        self.model = Snapshots(self.case.labels(range(1, 7)))
+
+    def analyze(self):
+        run = self.case.begin_run(RunSettings("none", "none", options={"number": self.runs}), 2)
+        self.runs += 1
+        cells = [
+            CellRow(shapely.box(x, 10, x + 50, 60), None, x + 25, 35, 1, None, 1, {"blast": 1.0}, "blast")
+            for x in range(0, 600, 100)
+        ]
+        self.case.add_block(run, 0, cells[:3])
+        self.case.add_block(run, 1, cells[3:])
+        self.case.finish_run(run, "completed")
+
+    @rule(ids=IDS, label=st.sampled_from(LABELS))
+    def relabel(self, ids, label):
+        self.case.relabel(ids, label, "r")
+        self.model.step("relabel", ids, label)
+
+    @rule()
+    def undo(self):
+        self.case.undo("r")
+        self.model.step("undo")
+
+    @rule()
+    def redo(self):
+        self.case.redo("r")
+        self.model.step("redo")
+
+    @rule()
+    def restart(self):
+        self.case.close()
+        self.case = open_case(self.case.path)
+
+    @rule()
+    def analyze_again(self):
+        self.analyze()
+
+    @invariant()
+    def holds(self):
+        if hasattr(self, "model"):
+            assert self.case.labels(range(1, 7)) == self.model.now
+            assert sum(self.case.counts().values()) == 6
+
+    def teardown(self):
+        if hasattr(self, "case"):
+            self.case.close()
+            shutil.rmtree(self.folder)
+
+
+ReviewedFile.TestCase.settings = settings(deadline=None, max_examples=12, stateful_step_count=12)
+TestReviewedFile = ReviewedFile.TestCase
