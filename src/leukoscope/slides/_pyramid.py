@@ -47,7 +47,7 @@ class Halved(Pixels):
 
 
 def _halve(part: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Mean over 2 × 2, rounded; over what there is at an odd edge. Pillow's loop is several times faster than numpy's."""
+    """Mean over 2 × 2, rounded; over what there is at an odd edge. Pillow's loop is fast."""
     return np.asarray(Image.fromarray(part).reduce(2))
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from scipy import ndimage as ndi
 
 from leukoscope.errors import SlideError
@@ -106,10 +107,8 @@ def _shrink(rgb: NDArray[np.uint8], factor: int) -> NDArray[np.float32]:
     """Middle of the image, block means over ``factor`` px, at most ``_FIELD_PX`` wide; float32."""
     h, w = (min(n // factor, _FIELD_PX) * factor for n in rgb.shape[:2])
     y, x = (rgb.shape[0] - h) // 2, (rgb.shape[1] - w) // 2
-    part = rgb[y : y + h, x : x + w]
-    shape = (h // factor, factor, w // factor, factor, 3)
-    mean: NDArray[np.float32] = part.reshape(shape).mean(axis=(1, 3), dtype=np.float32)
-    return mean
+    part = Image.fromarray(np.ascontiguousarray(rgb[y : y + h, x : x + w]))
+    return np.asarray(part.reduce(factor)).astype(np.float32)
 
 
 def _stain(image: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_], float] | None:
