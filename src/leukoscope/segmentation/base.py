@@ -201,18 +201,21 @@ class GridSegmenter:
     ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]:
         """Find the cells of an image that is at the working resolution: (cells, nuclei, scores), as in `Masks`."""
         seen = None if calibration else masked_on_black(rgb)  # a tile of a slide is no crop, whatever it looks like
-        nucleus, cell = self._maps(rgb, calibration or self.calibrate(rgb))
+        nucleus, cell, *rest = self._maps(rgb, calibration or self.calibrate(rgb))
         if seen is not None:  # somebody has outlined the cell already
             cell = seen.astype(np.float32)
             nucleus = nucleus * cell
-        return label_cells(nucleus, cell, self.mpp)
+        return label_cells(nucleus, cell, self.mpp, rest[0] if rest else None)
 
     def _numbers(self, rgb: RGB, white: tuple[float, float, float]) -> dict[str, tuple[float, ...]]:
         """Slide-level figures of this segmenter, from samples of the slide."""
         return {}
 
-    def _maps(self, rgb: RGB, calibration: Calibration) -> tuple[Map, Map]:
-        """Probabilities of nucleus and of cell (nucleus or cytoplasm), float32 (Y, X) each, 0..1."""
+    def _maps(self, rgb: RGB, calibration: Calibration) -> tuple[Map, ...]:
+        """Probabilities of nucleus and of cell (nucleus or cytoplasm), float32 (Y, X) each, 0..1.
+
+        A third map, where there is one, is the probability of a cell's inner part: what tells touching cells apart.
+        """
         raise NotImplementedError
 
 

@@ -16,6 +16,7 @@ from scipy import ndimage
 from skimage.measure import regionprops
 from skimage.segmentation import watershed
 
+from ._centers import split_by_centers
 from ._lobes import join_basins, join_lobes
 
 __all__ = ["HALO_UM", "label_cells"]
@@ -33,7 +34,9 @@ DEEPEST_UM = 12.0  # how far from its edge a pixel of a nucleus may lie; bounds 
 LEAST_SCORE = 0.5
 
 
-def label_cells(nucleus: Map, cell: Map, mpp: float) -> tuple[Labels, Labels, NDArray[np.float32]]:
+def label_cells(
+    nucleus: Map, cell: Map, mpp: float, centers: Map | None = None
+) -> tuple[Labels, Labels, NDArray[np.float32]]:
     """Turn probability maps into labeled cells.
 
     Parameters
@@ -42,6 +45,8 @@ def label_cells(nucleus: Map, cell: Map, mpp: float) -> tuple[Labels, Labels, ND
         Probability, 0..1, that a pixel is of a white cell's nucleus; of a white cell at all.
     mpp : float
         µm per pixel of the maps.
+    centers : ndarray of float32, shape (Y, X), optional
+        Probability that a pixel is of the inner part of a cell. Without it, touching nuclei are told apart by shape.
 
     Returns
     -------
@@ -53,13 +58,15 @@ def label_cells(nucleus: Map, cell: Map, mpp: float) -> tuple[Labels, Labels, ND
     solid = _fill(nucleus > 0.5, 4.0 / mpp**2)
     if not solid.any():
         return empty, empty.copy(), np.zeros(0, np.float32)
+    body = _fill((cell > 0.5) | solid, 4.0 / mpp**2)
+    if centers is not None:
+        return _cells(split_by_centers(solid, body, centers, mpp), nucleus, cell, body, mpp)
     depth = ndimage.distance_transform_edt(_framed(solid))[1:-1, 1:-1].astype(np.float32) * mpp
     depth = np.minimum(depth, DEEPEST_UM)
     depth = ndimage.gaussian_filter(depth, SMOOTH_UM / mpp, truncate=3.0)
     depth[~solid] = 0
     basins = watershed(-depth, _peaks(depth, 0.8 / mpp), mask=solid).astype(np.int32)
     parts = join_basins(basins, depth)
-    body = _fill((cell > 0.5) | solid, 4.0 / mpp**2)
     parts = join_lobes(parts, depth, body, mpp)
     return _cells(parts, nucleus, cell, body, mpp)
 

@@ -7,7 +7,7 @@ from .base import Segmenter
 
 __all__ = ["get_segmenter", "segmenter_names"]
 
-NAMES = ("spike", "spike-edges", "watershed")
+NAMES = ("spike", "spike-snn", "spike-rstdp", "watershed")
 
 
 def segmenter_names() -> tuple[str, ...]:
@@ -39,14 +39,14 @@ def get_segmenter(name: str = "spike", device: str = "auto") -> Segmenter:
         from .watershed import WatershedSegmenter
 
         return WatershedSegmenter()
-    if name == "spike":
+    if name in ("spike", "spike-snn", "spike-rstdp"):
         from .spike import SpikeSegmenter
 
-        return SpikeSegmenter(device=device)
+        return SpikeSegmenter(name.partition("-")[2] or None, device=device)
     if name == "spike-edges":
-        from .spike import SpikeEdges
-
-        return SpikeEdges(device=device)
+        raise SettingsError(
+            "spike-edges is an overlay of edges, no segmenter", "See leukoscope.segmentation.spike_edges."
+        )
     if name == "sam" or name.startswith("sam:"):
         from .sam import SamSegmenter
 

@@ -1,0 +1,11 @@
+"""Segmentation by spikes: a spiking U-Net, a first-spike network learned by reward, and an edge overlay."""
+
+from __future__ import annotations
+
+from .edges import spike_edges
+from .firstspike import FirstSpikeNetwork
+from .plasticity import Rates, rstdp, stdp
+from .segmenter import SpikeSegmenter
+from .unet import SpikingUNet
+
+__all__ = ["FirstSpikeNetwork", "Rates", "SpikeSegmenter", "SpikingUNet", "rstdp", "spike_edges", "stdp"]

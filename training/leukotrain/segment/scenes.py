@@ -1,0 +1,232 @@
+"""Training scenes: pieces of real smear, and clumps composed of real cells on real background, augmented alike.
+
+Everything happens in optical density at 0.25 µm/px; a scene leaves at the working resolution.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from .bank import BANK_MPP, Canvas, Cutout, cutouts
+
+__all__ = ["Scene", "SceneMaker"]
+
+Rng = np.random.Generator
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One training image: `density` (3, N, N) float32 optical density; `target`, `known` (3, N, N) float32.
+
+    The three targets are nucleus, cell, and the inner part of every cell, by which touching cells are told apart.
+    """
+
+    density: NDArray[np.float32]
+    target: NDArray[np.float32]
+    known: NDArray[np.float32]
+
+
+class SceneMaker:
+    """Makes scenes from a bank, the same ones for the same random generator.
+
+    Parameters
+    ----------
+    bank : list of Canvas
+    size : int
+        N, working pixels a side.
+    mpp : float
+        Working resolution, µm per pixel.
+    """
+
+    def __init__(self, bank: list[Canvas], size: int = 64, mpp: float = 0.5) -> None:
+        self.size = size
+        self.mpp = mpp
+        self.by_source = {s: [c for c in bank if c.source == s] for s in {c.source for c in bank}}
+        pool = cutouts(bank)
+        self.cells = {s: [c for c in pool if c.source == s] for s in {c.source for c in pool}}
+        self.fields = [c for c in bank if c.source in ("all_idb1", "bccd")]
+        self.centers = {id(c): _centers(c) for c in self.fields}
+
+    def make(self, rng: Rng) -> Scene:
+        """Make one scene."""
+        kind = rng.random()
+        if kind < 0.15 and "all_idb1" in self.by_source:
+            canvas = _pick(rng, self.by_source["all_idb1"])
+        elif kind < 0.55:
+            sources = [s for s in ("bccd", "jtsc", "all_idb2") if s in self.by_source]
+            canvas = _pick(rng, self.by_source[sources[rng.integers(len(sources))]])
+        else:
+            return self._finish(self._compose(rng, empty=kind > 0.92), None, rng)
+        at = self.centers.get(id(canvas))
+        where = at[rng.integers(len(at))] if at is not None and len(at) and rng.random() < 0.8 else None
+        return self._finish(canvas, where, rng)
+
+    def _compose(self, rng: Rng, empty: bool = False) -> Canvas:
+        """A clump of touching cells on background from another image."""
+        side = round(self.size * self.mpp / BANK_MPP * 1.4)
+        ground = self._ground(rng, side)
+        if empty:
+            return ground
+        od, cells, nuclei = ground.density.astype(np.float32), ground.cells.copy(), ground.nuclei.copy()
+        unknown = ground.unknown_cell.copy()
+        source = list(self.cells)[rng.integers(len(self.cells))]
+        stain = np.exp(rng.normal(0, 0.1, 3))
+        placed: list[tuple[float, float, float]] = []
+        for i in range(1, int(rng.choice([1, 2, 3, 4, 5, 6, 7], p=[0.1, 0.2, 0.2, 0.2, 0.15, 0.1, 0.05])) + 1):
+            if rng.random() < 0.15:
+                source = list(self.cells)[rng.integers(len(self.cells))]
+            patch, cell, nucleus = _turn(_pick(rng, self.cells[source]), rng)
+            radius = float(np.sqrt(cell.sum() / np.pi))
+            spot = _spot(placed, radius, side, rng)
+            if spot is None:
+                continue
+            top, left = round(spot[0] - cell.shape[0] / 2), round(spot[1] - cell.shape[1] / 2)
+            if top < 0 or left < 0 or top + cell.shape[0] > side or left + cell.shape[1] > side:
+                continue
+            placed.append((*spot, radius))
+            window = slice(top, top + cell.shape[0]), slice(left, left + cell.shape[1])
+            cell = cell & (cells[window] == 0)  # cells lie beside each other; what came first stays
+            alpha = ndimage.gaussian_filter(cell.astype(np.float32), 0.8)[..., None] * (cells[window] == 0)[..., None]
+            od[window] = od[window] * (1 - alpha) + patch * stain * alpha
+            cells[window][cell] = i
+            nuclei[window] |= nucleus & cell
+            nuclei[window] &= cells[window] > 0
+            unknown[window] &= ~cell
+        od = np.clip(od, 0, 255).astype(np.uint8)
+        return Canvas("composed", "", od, cells, nuclei, unknown, unknown.copy())
+
+    def _ground(self, rng: Rng, side: int) -> Canvas:
+        """Background without a white cell: red cells and platelets, or plain glass."""
+        empty = np.zeros((side, side), bool)
+        tint = rng.uniform(0, 8, 3)
+        plain = np.broadcast_to(tint, (side, side, 3)) + rng.normal(0, 1.5, (side, side, 3))
+        glass = Canvas(
+            "glass", "", np.clip(plain, 0, 255).astype(np.uint8), empty.astype(np.int16), empty, empty, empty
+        )
+        if rng.random() < 0.12 or not self.fields:
+            return glass
+        for _ in range(20):
+            canvas = _pick(rng, self.fields)
+            h, w = canvas.cells.shape
+            # Fields of BCCD are smaller than a scene: mirrored at the border.
+            rows = _mirror(rng.integers(-side // 2, max(1, h - side // 2)) + np.arange(side), h)
+            columns = _mirror(rng.integers(-side // 2, max(1, w - side // 2)) + np.arange(side), w)
+            box = np.ix_(rows, columns)
+            if (canvas.cells[box] != 0).any() or canvas.unknown_nucleus[box].any():
+                continue
+            return Canvas("ground", "", canvas.density[box], canvas.cells[box], canvas.nuclei[box], empty, empty)
+        return glass
+
+    def _finish(self, canvas: Canvas, where: NDArray[np.float64] | None, rng: Rng) -> Scene:
+        """Cut, turn, scale, blur and stain; then to the working resolution."""
+        n = 2 * self.size  # sampled at twice the resolution, then averaged, as a slide's levels are
+        zoom = self.mpp / 2 / BANK_MPP * np.exp(rng.uniform(-0.3, 0.25))
+        turn = rng.uniform(0, 2 * np.pi)
+        c, s = np.cos(turn) * zoom, np.sin(turn) * zoom
+        matrix = np.array([[c, -s], [s, c]])
+        if rng.random() < 0.5:
+            matrix[:, 1] *= -1
+        h, w = canvas.cells.shape
+        middle = np.array([h / 2, w / 2]) if where is None else where
+        if where is None and min(h, w) > n:
+            middle = np.array([rng.uniform(n / 3, h - n / 3), rng.uniform(n / 3, w - n / 3)])
+        middle = middle + rng.uniform(-self.size / 2.5, self.size / 2.5, 2)
+        grid = np.stack(np.meshgrid(np.arange(n), np.arange(n), indexing="ij")).reshape(2, -1) - (n - 1) / 2
+        at = (matrix @ grid + middle[:, None]).reshape(2, n, n)
+        inside = (at[0] >= 0) & (at[0] <= h - 1) & (at[1] >= 0) & (at[1] <= w - 1)
+        near = tuple(np.clip(np.rint(a).astype(np.intp), 0, m - 1) for a, m in zip(at, (h, w), strict=True))
+        od = np.stack(
+            [
+                ndimage.map_coordinates(canvas.density[..., k], at, np.float32, order=1, mode="constant")
+                for k in range(3)
+            ]
+        )
+        cells = np.where(inside, canvas.cells[near], 0)
+        nuclei = inside & canvas.nuclei[near]
+        unknown_cell = inside & canvas.unknown_cell[near]
+        unknown_nucleus = inside & canvas.unknown_nucleus[near]
+        target = np.stack([nuclei, cells != 0, _inner(cells)]).astype(np.float32)
+        known = 1 - np.stack([unknown_nucleus, unknown_cell, unknown_cell]).astype(np.float32)
+        target, known = (a.reshape(3, self.size, 2, self.size, 2).mean((2, 4)) for a in (target, known))
+        od = stained(od / 128, inside, rng)
+        od = od.reshape(3, self.size, 2, self.size, 2).mean((2, 4))
+        od = od + rng.normal(0, rng.uniform(0, 0.02), od.shape)
+        od = np.clip(np.rint(od * 128), 0, 255).astype(np.float32) / 128
+        return Scene(od, (target > 0.5).astype(np.float32), (known > 0.99).astype(np.float32))
+
+
+def stained(od: NDArray[np.float32], inside: NDArray[np.bool_], rng: Rng) -> NDArray[np.float32]:
+    """Vary stain, white point, focus and contrast of optical density (3, Y, X), as laboratories and cameras do."""
+    mix = np.eye(3) + rng.normal(0, 0.06, (3, 3))
+    gain = np.exp(rng.normal(0, 0.2)) * np.exp(rng.normal(0, 0.1, 3))
+    od = np.einsum("ij,jyx->iyx", mix, od) * gain[:, None, None]
+    if rng.random() < 0.3:
+        od = np.sign(od) * np.abs(od) ** np.exp(rng.normal(0, 0.15))
+    haze = rng.normal(0, 0.025, 3) + (np.array([0, 0.0, 0.12]) * rng.random() if rng.random() < 0.15 else 0)
+    od = od + haze[:, None, None] * (inside | (rng.random() < 0.5))
+    if rng.random() < 0.6:
+        od = ndimage.gaussian_filter(od, (0, *[rng.uniform(0, 2.0)] * 2))
+    if rng.random() < 0.2:  # sharpened by a camera
+        od = od + rng.uniform(0.2, 1.0) * (od - ndimage.gaussian_filter(od, (0, 1.5, 1.5)))
+    return od.astype(np.float32)
+
+
+def _inner(cells: NDArray[np.int16]) -> NDArray[np.bool_]:
+    """The inner part of every cell: where the distance to its edge is over 0.45 of the largest."""
+    inner = np.zeros(cells.shape, bool)
+    padded = np.pad(cells, 1, mode="edge")
+    for i, box in enumerate(ndimage.find_objects(padded.astype(np.int32)), start=1):
+        if box is None:
+            continue
+        grown = tuple(slice(max(0, s.start - 1), s.stop + 1) for s in box)
+        whole = padded[grown] == i
+        depth = ndimage.distance_transform_edt(whole)
+        part = depth > 0.45 * depth.max()
+        full = np.zeros(padded.shape, bool)
+        full[grown] = part
+        inner |= full[1:-1, 1:-1]
+    return inner
+
+
+def _centers(canvas: Canvas) -> NDArray[np.float64]:
+    """Where white cells are, known or not."""
+    marked = (canvas.cells != 0) | canvas.unknown_nucleus
+    labels, n = ndimage.label(marked)
+    return np.array(ndimage.center_of_mass(marked, labels, np.arange(1, n + 1))).reshape(-1, 2)
+
+
+def _turn(cell: Cutout, rng: Rng) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Turn a cutout by any angle."""
+    angle = rng.uniform(0, 360)
+    od = ndimage.rotate(cell.density.astype(np.float32), angle, order=1, mode="nearest")
+    masks = [ndimage.rotate(m.astype(np.float32), angle, order=1) > 0.5 for m in (cell.cell, cell.nucleus)]
+    return od, masks[0], masks[1]
+
+
+def _spot(placed: list[tuple[float, float, float]], radius: float, side: int, rng: Rng) -> tuple[float, float] | None:
+    """A place that touches a cell already placed, and overlaps none by much."""
+    if not placed:
+        return float(side * rng.uniform(0.3, 0.7)), float(side * rng.uniform(0.3, 0.7))
+    for _ in range(20):
+        y, x, r = placed[rng.integers(len(placed))]
+        angle = rng.uniform(0, 2 * np.pi)
+        away = (r + radius) * rng.uniform(0.85, 1.08)
+        spot = y + away * np.sin(angle), x + away * np.cos(angle)
+        if all(np.hypot(spot[0] - a, spot[1] - b) > 0.82 * (c + radius) for a, b, c in placed):
+            return float(spot[0]), float(spot[1])
+    return None
+
+
+def _mirror(index: NDArray[np.intp], n: int) -> NDArray[np.intp]:
+    index = np.abs(index) % (2 * n)
+    return np.minimum(index, 2 * n - 1 - index)
+
+
+def _pick(rng: Rng, items: list[T]) -> T:
+    return items[int(rng.integers(len(items)))]

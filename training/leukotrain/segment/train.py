@@ -1,0 +1,115 @@
+"""From data to shipped weights: train one of the spike networks, evaluate it on groups held out, export it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from leukoscope.errors import LeukoscopeError, SettingsError
+from leukoscope.segmentation.spike import SpikeSegmenter
+from leukoscope.segmentation.spike.weights import NETWORKS
+
+from .bank import Canvas, load_bank
+from .evaluate import evaluate
+from .export import describe, export_rstdp, export_snn
+from .train_rstdp import train_rstdp
+from .train_snn import train_snn
+
+__all__ = ["train_segmenter"]
+
+LEAST_RED = 14  # steps of 1/128: density 0.11 in red; `tests/training/test_segment.py` holds masked nuclei above it
+
+
+def train_segmenter(
+    data: Path,
+    network: str = "snn",
+    out: Path = Path("spike"),
+    epochs: int = 20,
+    seed: int = 0,
+    mpp: float = 0.5,
+    workers: int = 0,
+    progress: Callable[[int, float], None] | None = None,
+    bank: list[Canvas] | None = None,
+    score: bool = True,
+) -> dict[str, Any]:
+    """Train, evaluate and export a spike network.
+
+    Parameters
+    ----------
+    data : Path
+        The folder with `manifest.csv`. Groups held out (`leukotrain.data.split`) are for evaluation only.
+    network : str
+        "snn" or "rstdp".
+    out : Path
+        Folder of the weights; what it holds of the other network stays. Checkpoints go there, too, and are resumed.
+    epochs : int
+    seed : int
+    mpp : float
+        Working resolution, µm per pixel.
+    workers : int
+        Processes that make training scenes.
+    progress : callable, optional
+        Takes the epoch and its mean loss (snn) or part of right decisions (rstdp).
+    bank : list of Canvas, optional
+        Already loaded data.
+    score : bool
+        Whether to evaluate on the groups held out.
+
+    Returns
+    -------
+    dict
+        Metrics by name, see `evaluate`; empty without `score`.
+
+    Raises
+    ------
+    SettingsError
+        When there is no such network, no data, or nothing to train for.
+    LeukoscopeError
+        When `out` cannot be written.
+    """
+    if network not in NETWORKS:
+        raise SettingsError(f"there is no spike network {network!r}", f"Choose one of {', '.join(NETWORKS)}.")
+    if epochs < 1:
+        raise SettingsError(f"{epochs} epochs train nothing", "Ask for at least one.")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LeukoscopeError(
+            f"cannot write here: {error.strerror}", "Choose another folder with --out.", out
+        ) from error
+    bank = load_bank(data) if bank is None else bank
+    old = _described(out)
+    if network == "snn":
+        trained = train_snn(bank, out / "training", epochs, seed, mpp=mpp, workers=workers, progress=progress)
+        own = export_snn(trained, out)
+    else:
+        first, stain = train_rstdp(bank, epochs, seed, mpp=mpp, progress=progress)
+        own = export_rstdp(first, stain, out)
+    networks = {**old.get("networks", {}), network: own}
+    metrics = dict(old.get("metrics", {}))
+    settings = {**old.get("training", {}).get("settings", {}), network: {"epochs": epochs, "seed": seed}}
+    describe(out, networks, _best(metrics, networks), bank, mpp, LEAST_RED, settings, metrics)
+    if score:
+        metrics[network] = evaluate(SpikeSegmenter(network, "cpu", out), data)
+        describe(out, networks, _best(metrics, networks), bank, mpp, LEAST_RED, settings, metrics)
+    return metrics.get(network, {})
+
+
+def _described(out: Path) -> dict[str, Any]:
+    path = out / "model.json"
+    if not path.is_file():
+        return {}
+    data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return data
+
+
+def _best(metrics: dict[str, Any], networks: dict[str, Any]) -> str:
+    """The network with the higher mean IoU over sets, cells and nuclei alike; without figures, the first."""
+
+    def mean(name: str) -> float:
+        values = [m["value"] for m in metrics.get(name, {}).values()]
+        return sum(values) / len(values) if values else 0.0
+
+    return max((n for n in NETWORKS if n in networks), key=mean)

@@ -1,0 +1,169 @@
+"""Training of the spiking U-Net."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, Dataset
+
+from leukoscope.segmentation.spike.unet import SpikingUNet
+
+from .bank import Canvas
+from .scenes import SceneMaker
+
+__all__ = ["segmentation_loss", "train_snn"]
+
+WEIGHTS = (1.0, 1.0, 1.0)  # nucleus, cell, centers
+BATCH = 16
+SPIKING_PART = 0.15  # of the epochs, the last ones; before, firing rates stand for spikes (a quarter of the time)
+
+
+class _Scenes(Dataset[tuple[Tensor, Tensor, Tensor]]):
+    """Endless scenes by number; scene i is the same on every machine and in every worker."""
+
+    def __init__(self, maker: SceneMaker, seed: int, first: int, count: int) -> None:
+        self.maker, self.seed, self.first, self.count = maker, seed, first, count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
+        scene = self.maker.make(np.random.default_rng([self.seed, self.first + index]))
+        return torch.from_numpy(scene.density), torch.from_numpy(scene.target), torch.from_numpy(scene.known)
+
+
+def segmentation_loss(logits: Tensor, target: Tensor, known: Tensor) -> Tensor:
+    """Cross entropy and soft Dice per map, where the truth is known.
+
+    Parameters
+    ----------
+    logits, target, known : Tensor, shape (B, 3, Y, X)
+
+    Returns
+    -------
+    Tensor, a scalar
+    """
+    entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none") * known
+    per_map = entropy.sum((0, 2, 3)) / known.sum((0, 2, 3)).clamp(min=1)
+    found = torch.sigmoid(logits) * known
+    truth = target * known
+    overlap = (found * truth).sum((0, 2, 3))
+    dice = 1 - (2 * overlap + 1) / (found.sum((0, 2, 3)) + truth.sum((0, 2, 3)) + 1)
+    weights = torch.tensor(WEIGHTS, device=logits.device)
+    return (weights * (per_map * 3 + dice)).sum() / weights.sum()
+
+
+def train_snn(
+    bank: list[Canvas],
+    out: Path,
+    epochs: int = 40,
+    seed: int = 0,
+    scenes_per_epoch: int = 1024,
+    channels: tuple[int, int, int] = (16, 32, 48),
+    steps: int = 4,
+    mpp: float = 0.5,
+    rate: float = 4e-3,
+    workers: int = 0,
+    progress: Callable[[int, float], None] | None = None,
+) -> SpikingUNet:
+    """Train; continues from the checkpoint in `out`, where there is one of the same settings.
+
+    Parameters
+    ----------
+    bank : list of Canvas
+        None of it from groups held out.
+    out : Path
+        Receives `checkpoint.safetensors` after every epoch.
+    epochs, scenes_per_epoch : int
+    seed : int
+        Scenes and initial weights follow from it.
+    channels, steps
+        Of the network.
+    mpp : float
+        Working resolution, µm per pixel.
+    rate : float
+        Largest learning rate; falls along a cosine.
+    workers : int
+        Processes that make scenes.
+    progress : callable, optional
+        Takes the epoch and its mean loss.
+
+    Returns
+    -------
+    SpikingUNet
+        With batch norm; `folded()` gives the one to ship.
+    """
+    torch.manual_seed(seed)
+    network = SpikingUNet(channels, steps)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=1e-3)
+    per_epoch = scenes_per_epoch // BATCH
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=epochs * per_epoch + 1, pct_start=0.15)
+    settings = {"epochs": epochs, "seed": seed, "scenes": scenes_per_epoch, "rate": rate, "mpp": mpp}
+    first = _resume(out, settings, network, optimizer, schedule)
+    maker = SceneMaker(bank, mpp=mpp)
+    for epoch in range(first, epochs):
+        scenes = _Scenes(maker, seed, epoch * scenes_per_epoch, per_epoch * BATCH)
+        total = 0.0
+        spiking = epoch >= epochs - max(1, round(SPIKING_PART * epochs))
+        network.train(not spiking)  # the norms' statistics are settled by then
+        for density, target, known in DataLoader(scenes, BATCH, num_workers=workers):
+            loss = segmentation_loss(network(density) if spiking else network.rates(density), target, known)
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+            total += loss.item()
+        _save(out, settings | {"done": epoch + 1}, network, optimizer)
+        if progress is not None:
+            progress(epoch, total / per_epoch)
+    return network.eval()
+
+
+def _save(out: Path, settings: dict[str, float], network: SpikingUNet, optimizer: torch.optim.Optimizer) -> None:
+    """Write weights and the optimizer's moments; the old checkpoint stays until the new one is whole."""
+    tensors = {f"network.{k}": v.contiguous() for k, v in network.state_dict().items()}
+    for i, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{i}.{k}": torch.as_tensor(v).contiguous() for k, v in state.items()}
+    out.mkdir(parents=True, exist_ok=True)
+    part = out / "checkpoint.part"
+    save_file(tensors, part, {"settings": json.dumps(settings, sort_keys=True)})
+    part.replace(out / "checkpoint.safetensors")
+
+
+def _resume(
+    out: Path,
+    settings: dict[str, float],
+    network: SpikingUNet,
+    optimizer: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+) -> int:
+    """Load the checkpoint, if it is of the same settings; give the first epoch to do."""
+    path = out / "checkpoint.safetensors"
+    if not path.is_file():
+        return 0
+    from safetensors import safe_open
+
+    with safe_open(path, "pt") as file:
+        saved = json.loads(file.metadata()["settings"])
+    done = int(saved.pop("done"))
+    if saved != settings:
+        return 0
+    tensors = load_file(path)
+    network.load_state_dict({k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")})
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        if key.startswith("optimizer."):
+            _, i, name = key.split(".")
+            state.setdefault(int(i), {})[name] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    for _ in range(done * (settings["scenes"] // BATCH)):  # type: ignore[arg-type,call-overload]
+        schedule.step()
+    return done
