@@ -1,6 +1,6 @@
 """Render the bundled sample: a synthetic blood smear as a small pyramidal OME-TIFF, and its truth as CSV.
 
-python sample_data/make_sample.py [--out FOLDER]     (about 15 s and 2 GB; `make sample` does the same)
+python sample_data/make_sample.py [--out FOLDER]     (about 15 s and 1 GB; `make sample` does the same)
 """
 
 from __future__ import annotations

@@ -12,11 +12,11 @@ from leukotrain.data.synthetic._outline import Array
 
 __all__ = ["DYES", "Look", "photograph"]
 
-DYES = np.array([[0.44, 1.0, 0.92], [0.40, 1.0, 0.17], [1.0, 0.72, 0.13]], np.float32)
-"""Optical density of red, green and blue for a unit of eosin, of azure–eosin and of methylene blue.
+DYES = np.array([[0.43, 1.0, 0.95], [0.34, 1.0, 0.66], [0.40, 1.0, 0.17], [1.0, 0.72, 0.13]], np.float32)
+"""Optical density of red, green and blue for a unit of stained hemoglobin, eosin, azure–eosin and methylene blue.
 
-A Romanowsky stain has two dyes, eosin Y and azure B; azure B has two rows because it is purple where it forms a
-complex with eosin on DNA (the Romanowsky effect) and blue elsewhere. Eosin's row includes the hemoglobin under it.
+A Romanowsky stain has two dyes, eosin Y and azure B. Hemoglobin adds its own blue absorption to the eosin in red cells,
+and azure B is purple where it forms a complex with eosin on DNA (the Romanowsky effect), blue elsewhere.
 """
 
 
@@ -57,8 +57,8 @@ def photograph(dyes: Array, mpp: float, look: Look, rng: np.random.Generator, to
 
     Parameters
     ----------
-    dyes : ndarray (h, w, 3), float32
-        Optical density of the three dyes.
+    dyes : ndarray (h, w, 4), float32
+        Optical density (in the channel where each is strongest) of the four rows of `DYES`.
     mpp : float
         µm per pixel.
     look : Look
@@ -72,7 +72,7 @@ def photograph(dyes: Array, mpp: float, look: Look, rng: np.random.Generator, to
     -------
     ndarray (h, w, 3), uint8
     """
-    strength = np.array([look.eosin, look.azure, look.azure], np.float32) * np.float32(look.stain)
+    strength = np.array([look.eosin, look.eosin, look.azure, look.azure], np.float32) * np.float32(look.stain)
     light = np.power(np.float32(10), -(dyes @ (DYES * strength[:, None])))
     sigma = look.blur / mpp
     if sigma > 0.2:

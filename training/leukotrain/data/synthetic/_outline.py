@@ -106,22 +106,22 @@ def arc(rng: Rng, x: float, y: float, reach: float, width: float, bend: float) -
     return Outline(points.astype(np.float32), (width * waist).astype(np.float32), (x, y), _waves(rng, width, 0.05, 5))
 
 
-def lobes(rng: Rng, x: float, y: float, reach: float, count: int, size: float, strand: float = 0.5) -> Outline:
+def lobes(rng: Rng, x: float, y: float, reach: float, count: int, size: float, strand: float = 0.4) -> Outline:
     """Make lobes in a row around (x, y), joined by thin strands (a segmented nucleus).
 
     `size` is a lobe's radius in µm, `strand` a strand's half width in µm.
     """
     ring = max(reach - size, 0.3 * reach)
     start = rng.uniform(0, 2 * np.pi)
-    spread = {2: 2.9, 3: 4.0}.get(count, 4.7) * rng.uniform(0.85, 1.1)
+    spread = {2: 2.9, 3: 4.3}.get(count, 5.0) * rng.uniform(0.85, 1.1)
     angles = start + np.linspace(0, spread, count) + rng.normal(0, 0.12, count)
     centers = np.stack([np.cos(angles), np.sin(angles)], axis=1) * (ring * rng.uniform(0.8, 1.05, (count, 1)))
     points: list[NDArray[np.float64]] = []
     radii: list[float] = []
-    for center in centers:
+    for center, angle in zip(centers, angles, strict=True):
         radius = size * rng.uniform(0.8, 1.15)
-        lean = rng.uniform(0, np.pi)
-        step = radius * rng.uniform(0.15, 0.5) * np.array([np.cos(lean), np.sin(lean)])
+        lean = angle + np.pi / 2 + rng.normal(0, 0.5)  # lobes are longest along the row
+        step = radius * rng.uniform(0.2, 0.65) * np.array([np.cos(lean), np.sin(lean)])
         for k in (-1, 0, 1):
             points.append(center + k * step)
             radii.append(radius * (0.92 if k else 1.0))

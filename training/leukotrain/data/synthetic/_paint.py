@@ -54,16 +54,16 @@ def ramp(depth: Array, width: float) -> Array:
 
 
 def paint_red(red: RedCell, x: Array, y: Array) -> Array:
-    """Give the eosin (optical density) of a red cell: a disc, thinner in its middle."""
+    """Give the stained hemoglobin of a red cell: a disc, thinner in its middle."""
     depth = red.outline.depth(x, y)
     radius = red.outline.radii[0]
     center_x, center_y = red.outline.center
     from_center = np.hypot(x - center_x, y - center_y)
-    dimple = 1 - ramp(from_center - red.pallor_radius * radius, 0.62 * radius)
-    thickness = ramp(depth, 0.4) * (1 - np.float32(0.62 * red.pallor) * dimple)
+    dimple = 1 - ramp(from_center - red.pallor_radius * radius, 0.55 * radius)
+    thickness = ramp(depth, 0.4) * (1 - np.float32(0.75 * red.pallor) * dimple)
     rim = np.exp(-((depth - 0.5) ** 2) / 0.15)  # the thick, dark margin of a biconcave disc
-    eosin: Array = (thickness + np.float32(0.10) * rim * ramp(depth, 0.3)) * np.float32(red.strength)
-    return eosin
+    hemoglobin: Array = (thickness + np.float32(0.10) * rim * ramp(depth, 0.3)) * np.float32(red.strength)
+    return hemoglobin
 
 
 def paint_white(white: WhiteCell, cell: Array, nucleus: Array, x: Array, y: Array, textures: Textures) -> Array:
@@ -91,6 +91,7 @@ def paint_white(white: WhiteCell, cell: Array, nucleus: Array, x: Array, y: Arra
     clumps = textures.cut(rng, shape, recipe.grain) + 0.6 * textures.cut(rng, shape, 3 * recipe.grain)
     clumps = clumps + 0.5 * textures.cut(rng, shape, 0.3)
     chromatin = 1 + np.float32(recipe.contrast) * np.clip(clumps, -2.2, 2.2)
+    chromatin = chromatin + np.float32(recipe.mottle) * textures.cut(rng, shape, 3.5)
     chromatin = chromatin * (0.92 + 0.12 * np.exp(-((nucleus - 0.35) ** 2) / 0.12))  # the nuclear membrane
     pale = np.zeros(shape, np.float32)
     for _ in range(min(rng.poisson(recipe.nucleoli), 4)):
@@ -98,6 +99,7 @@ def paint_white(white: WhiteCell, cell: Array, nucleus: Array, x: Array, y: Arra
         spot = rng.uniform(0.75, 1.3) - np.hypot(x - white.x - at * np.cos(angle), y - white.y - at * np.sin(angle))
         pale = np.maximum(pale, ramp(spot, 0.9))
     colors = np.asarray(recipe.chromatin, np.float32) * np.float32(strength)
+    colors[2] *= rng.uniform(0.6, 1.5)  # no two nuclei are of the same purple
     solid = (core * chromatin * (1 - 0.38 * pale))[..., None] * colors
     solid[..., 2] += core * pale * 0.12  # nucleoli hold RNA: bluer
     # Basophilic granules lie over the nucleus as well, other cytoplasm lies beside it.

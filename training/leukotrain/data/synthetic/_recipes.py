@@ -9,7 +9,7 @@ from typing import Literal
 __all__ = ["BLOOD_MIX", "RECIPES", "Recipe"]
 
 Dyes = tuple[float, float, float]
-"""Optical density of eosin, of azure–eosin (the purple of chromatin) and of methylene blue."""
+"""Optical density of eosin, azure–eosin (the purple of chromatin) and methylene blue."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,19 @@ class Recipe:
     granules : tuple of float
         Optical density of the three dyes in the cytoplasm's granules.
     granule : float
-        The granules' size, µm; granules cover `cover` of the cytoplasm.
+        The granules' size, µm.
+    cover : float
+        The part of the cytoplasm that granules cover.
+    wobble, nucleus_wobble : float
+        The relative size of the waves in the outlines.
+    nucleoli, vacuoles : float
+        Their mean number.
+    dents : float
+        The part of round nuclei that have a dent.
+    edge : float
+        How much darker the cytoplasm is at the cell's border, relatively.
+    mottle : float
+        The relative strength of wide, soft patches in the chromatin.
     """
 
     diameter: tuple[float, float, float, float]
@@ -52,33 +64,34 @@ class Recipe:
     vacuoles: float = 0.0
     dents: float = 0.0
     edge: float = 0.3
+    mottle: float = 0.05
 
 
 RECIPES = MappingProxyType(
     {
         "blast": Recipe(
-            (13.6, 1.5, 10.5, 18.0), "round", (0.84, 0.95), (0.02, 0.86, 0.04), (0.0, 0.12, 0.13), 0.55, 0.13,
-            wobble=0.055, nucleus_wobble=0.05, nucleoli=1.6, vacuoles=0.4, dents=0.4, edge=0.5,
+            (13.6, 1.5, 10.5, 18.0), "round", (0.86, 0.96), (0.02, 0.84, 0.06), (0.0, 0.12, 0.13), 0.45, 0.08,
+            wobble=0.075, nucleus_wobble=0.06, nucleoli=1.6, vacuoles=0.5, dents=0.45, edge=0.4, mottle=0.10,
         ),
         "lymphocyte": Recipe(
-            (8.6, 0.6, 7.4, 10.5), "round", (0.85, 0.94), (0.02, 0.84, 0.12), (0.0, 0.08, 0.11), 1.0, 0.20,
+            (9.2, 0.7, 7.6, 11.0), "round", (0.83, 0.93), (0.02, 0.80, 0.16), (0.0, 0.07, 0.12), 0.7, 0.18,
             wobble=0.035, nucleus_wobble=0.035, dents=0.1, edge=0.2,
         ),
         "monocyte": Recipe(
-            (15.6, 1.3, 13.0, 19.0), "arc", (0.80, 0.92), (0.02, 0.56, 0.13), (0.01, 0.10, 0.12), 0.9, 0.20,
+            (15.6, 1.3, 13.0, 19.0), "arc", (0.80, 0.92), (0.02, 0.56, 0.13), (0.01, 0.10, 0.12), 0.6, 0.18,
             granules=(0.02, 0.09, 0.0), granule=0.4, cover=0.35, wobble=0.07, vacuoles=2.5, edge=0.1,
         ),
         "neutrophil_band": Recipe(
-            (12.6, 0.8, 10.8, 15.0), "arc", (0.78, 0.88), (0.03, 0.70, 0.17), (0.05, 0.03, 0.015), 0.8, 0.22,
+            (12.6, 0.8, 10.8, 15.0), "arc", (0.78, 0.88), (0.03, 0.70, 0.17), (0.06, 0.03, 0.04), 0.6, 0.25,
             granules=(0.04, 0.07, 0.0), granule=0.35, cover=0.4, wobble=0.04, edge=0.1,
         ),
         "neutrophil_segmented": Recipe(
-            (12.4, 0.8, 10.6, 14.8), "lobes", (0.74, 0.88), (0.03, 0.72, 0.18), (0.05, 0.03, 0.015), 0.8, 0.22,
+            (12.4, 0.8, 10.6, 14.8), "lobes", (0.74, 0.88), (0.03, 0.72, 0.18), (0.06, 0.03, 0.04), 0.6, 0.25,
             granules=(0.04, 0.07, 0.0), granule=0.35, cover=0.4, wobble=0.04, edge=0.1,
         ),
         "eosinophil": Recipe(
-            (13.2, 0.8, 11.4, 15.6), "lobes", (0.74, 0.86), (0.03, 0.68, 0.18), (0.11, 0.02, 0.02), 0.8, 0.20,
-            granules=(0.24, 0.03, 0.0), granule=0.6, cover=0.7, wobble=0.04, edge=0.1,
+            (13.2, 0.8, 11.4, 15.6), "lobes", (0.74, 0.86), (0.03, 0.68, 0.18), (0.17, 0.02, 0.01), 0.6, 0.22,
+            granules=(0.18, 0.01, 0.0), granule=0.6, cover=0.7, wobble=0.04, edge=0.1,
         ),
         "basophil": Recipe(
             (12.0, 0.8, 10.2, 14.4), "lobes", (0.80, 0.90), (0.03, 0.46, 0.12), (0.03, 0.06, 0.02), 0.9, 0.15,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from leukoscope.errors import SettingsError
-from leukotrain.data.synthetic._optics import Look, photograph
+from leukotrain.data.synthetic._optics import DYES, Look, photograph
 from leukotrain.data.synthetic._outline import Array
 from leukotrain.data.synthetic._paint import Textures, paint_red, paint_speck, paint_white
 from leukotrain.data.synthetic._recipes import BLOOD_MIX
@@ -111,7 +111,7 @@ def render_smear(
 def _render(world: World, height: int, width: int, mpp: float, seed: int, look: Look) -> Smear:
     rng = np.random.default_rng([seed, 1])
     textures = Textures(rng, mpp)
-    dyes = np.zeros((height, width, 3), np.float32)
+    dyes = np.zeros((height, width, len(DYES)), np.float32)
     cells = np.zeros((height, width), np.int32)
     nuclei = np.zeros((height, width), np.int32)
     for red in world.red:
@@ -123,7 +123,7 @@ def _render(world: World, height: int, width: int, mpp: float, seed: int, look: 
     for speck in world.specks:
         rows, columns, x, y = _patch(speck.x, speck.y, speck.outline.reach + 0.6, mpp, height, width)
         if x.size and y.size:
-            dyes[rows, columns] += paint_speck(speck, x, y, textures)
+            dyes[rows, columns, 1:] += paint_speck(speck, x, y, textures)
     for index, (white, neighbors) in enumerate(_with_neighbors(world.white), start=1):
         rows, columns, x, y = _patch(white.x, white.y, white.cell.reach + 1.5, mpp, height, width)
         cell = white.cell.depth(x, y)
@@ -132,7 +132,7 @@ def _render(world: World, height: int, width: int, mpp: float, seed: int, look: 
         nucleus = np.minimum(white.nucleus.depth(x, y), cell - 0.25)
         # Red cells make way: what lies where the white cell is, is only just visible.
         dyes[rows, columns] *= 1 - 0.9 * np.clip(cell / 0.5 + 0.5, 0, 1)[..., None]
-        dyes[rows, columns] += paint_white(white, cell, nucleus, x, y, textures)
+        dyes[rows, columns, 1:] += paint_white(white, cell, nucleus, x, y, textures)
         cells[rows, columns][cell > 0] = index
         nuclei[rows, columns][nucleus > 0] = index
     rgb = np.empty((height, width, 3), np.uint8)

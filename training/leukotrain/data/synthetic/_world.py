@@ -186,7 +186,7 @@ def _nucleus(rng: Rng, recipe: Recipe, kind: str, x: float, y: float, radius: fl
     if recipe.nucleus == "lobes":
         low, high = (2, 3) if kind in ("eosinophil", "basophil") else (3, 5)
         count = int(rng.integers(low, high))
-        size = radius * {2: 0.43, 3: 0.36}.get(count, 0.31)
+        size = radius * {2: 0.37, 3: 0.31}.get(count, 0.27)
         return lobes(rng, x, y, reach, count, size)
     slack = (radius - reach) * 0.8
     angle = rng.uniform(0, 2 * np.pi)
