@@ -123,13 +123,15 @@ def demo(
 
     Without a display, the case, a picture of the overlay and a report are left in the folder.
     """
+    from leukoscope.cases.overlay import draw_overlay
     from leukoscope.pipeline import analyze as run_analysis
     from leukoscope.sample import sample_path
+    from leukoscope.slides import open_slide
 
     with run_analysis(sample_path(), out_dir, progress="rich") as case:
         case.export(csv=True, geojson=True, report=True)
         picture = case.path / "overlay.png"
-        case.overlay().save(picture)
+        draw_overlay(case, open_slide(sample_path()).overview(2400)).save(picture)
         _print_counts(case)
         out.print(f"case     {case.path}", soft_wrap=True)
         out.print(f"picture  {picture}", soft_wrap=True)
@@ -151,19 +153,19 @@ def export(
     from leukoscope.cases import open_case
 
     with open_case(case_dir) as case:
-        for path in case.export(csv=csv, geojson=geojson, labels=labels, report=report):
+        for path in case.export(csv=csv, geojson=geojson, labels=labels, report=report).values():
             out.print(str(path), soft_wrap=True)
 
 
 @app.command()
 def models() -> None:
     """List the models that ship, and what each knows."""
-    from leukoscope.classification import load_bundle, model_names
+    from leukoscope.classification import load_model, model_names
 
-    table = Table("model", "version", "architecture", "classes", box=None)
+    table = Table("model", "fingerprint", "architecture", "classes", box=None)
     for name in model_names():
-        bundle = load_bundle(name)
-        table.add_row(name, bundle.version, bundle.architecture, ", ".join(bundle.classes))
+        bundle = load_model(name, device="cpu").bundle
+        table.add_row(name, bundle.fingerprint, bundle.architecture, ", ".join(bundle.classes))
     out.print(table)
 
 

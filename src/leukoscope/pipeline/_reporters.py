@@ -45,21 +45,26 @@ def _rich() -> Iterator[Report]:
         TextColumn("{task.fields[cells]} cells"),
         TimeRemainingColumn(),
     )
-    # stderr: the terminal's output proper stays clean for pipes
-    with Bar(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("opening", total=None, cells=0)
+    # stderr: the terminal's output proper stays clean for pipes, and so does a log file, which gets no bar at all
+    console = Console(stderr=True)
+    bar = Bar(*columns, console=console, disable=not console.is_terminal)
+    task = bar.add_task("", total=None, cells=0)
 
-        def report(event: Progress) -> None:
-            match event:
-                case Started():
-                    name = event.case.path.stem
-                    bar.update(task, description=name, total=event.blocks, completed=event.done, cells=event.cells)
-                case BlockDone():
-                    bar.update(task, completed=event.done, cells=event.cells)
-                case Finished():
-                    bar.update(task, cells=event.cells)
+    def report(event: Progress) -> None:
+        match event:
+            case Started():
+                bar.start()  # not before: settings that are refused leave one line, not a bar and a line
+                name = event.case.path.stem
+                bar.update(task, description=name, total=event.blocks, completed=event.done, cells=event.cells)
+            case BlockDone():
+                bar.update(task, completed=event.done, cells=event.cells)
+            case Finished():
+                bar.update(task, cells=event.cells)
 
+    try:
         yield report
+    finally:
+        bar.stop()
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from leukoscope.cases import Case, CellRow, Run, RunSettings
 from leukoscope.classification import load_model, resolve_device
 from leukoscope.errors import CaseError, SettingsError
 from leukoscope.hematology import load_profile
-from leukoscope.segmentation import get_segmenter
+from leukoscope.segmentation import get_segmenter, guess_mpp
 from leukoscope.slides import Slide, open_slide
 
 from ._blocks import Block, analyze_block, blocks_of, calibrate
@@ -28,6 +28,7 @@ __all__ = ["analyze", "case_folder", "run"]
 
 PathLike = str | os.PathLike[str]
 
+LARGEST_PICTURE = 4096**2  # px; up to this a picture without a scale may be measured by its white cells
 BLOCK = 1024  # side of a block, working px: half a millimeter of smear at 0.5 µm/px
 
 
@@ -168,8 +169,9 @@ def _resolve(
     """Check every setting before a case is made, and give them for the blocks and for the record."""
     if mpp is not None and not 0.01 <= mpp <= 10:
         raise SettingsError(f"{mpp} µm per pixel is no resolution of a smear", "Give a number such as 0.25.")
-    source = "given" if mpp is not None else slide.mpp_source
-    scale = mpp if mpp is not None else slide.mpp
+    scale, source = (mpp, "given") if mpp is not None else (slide.mpp, slide.mpp_source)
+    if scale is None:
+        scale, source = _scale_from_white_cells(slide)
     if scale is None:
         raise SettingsError(
             "µm per pixel is not in the file and cannot be told from red cells",
@@ -201,3 +203,12 @@ def _resolve(
 
 def _work(address: str, settings: Settings, block: Block) -> list[CellRow]:
     return analyze_block(address, block, settings)
+
+
+def _scale_from_white_cells(slide: Slide) -> tuple[float | None, str]:
+    """Estimate µm per pixel of a single picture without red cells, such as a crop; None for anything larger."""
+    height, width = slide.levels[0].shape[:2]
+    if len(slide.fields) > 1 or height * width > LARGEST_PICTURE:
+        return None, "unknown"
+    mpp, source = guess_mpp(slide.read((0, 0, height, width)))
+    return (mpp, source) if source == "white cell" else (None, "unknown")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ._scale import guess_mpp
 from .base import Calibration, GridSegmenter, Masks, Segmenter
 from .outlines import FoundCell, found_cells, rasterize
 from .registry import get_segmenter, segmenter_names
@@ -15,6 +16,7 @@ __all__ = [
     "Segmenter",
     "found_cells",
     "get_segmenter",
+    "guess_mpp",
     "rasterize",
     "read_working",
     "segment_tile",
