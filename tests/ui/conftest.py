@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,8 @@ from smears import small_smear, write_ome_tiff
 from leukoscope import open_slide
 from leukoscope.cases import Case, CellRow, RunSettings, SlideInfo
 from leukoscope.segmentation import Masks, outlines
+
+os.environ["NAPARI_CONFIG"] = ""  # tests neither read nor write the user's napari settings
 
 CLASSES = ("blast", "lymphocyte", "neutrophil_segmented", "smudge")
 SIZE, MPP = 900, 0.25
@@ -84,15 +88,47 @@ def case_dir(finished_case: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(finished_case, tmp_path / "smear.leuko"))
 
 
+@pytest.fixture(scope="module")
+def open_viewer(qapp: Any) -> Iterator[Callable[[], Any]]:
+    """Make viewers that stay hidden and are closed at the end of the module; a viewer takes a second to make."""
+    import napari
+
+    made: list[Any] = []
+    with pytest.MonkeyPatch.context() as patch:
+        # the thread that fills the status bar outlives hidden windows
+        patch.setattr("napari._qt.threads.status_checker.StatusChecker.start", lambda *_: None)
+        # napari collects garbage for every layer that goes: a quarter of a second each
+        patch.setattr("napari._vispy.canvas.gc", SimpleNamespace(collect=lambda *_: 0))
+
+        def make() -> Any:
+            made.append(napari.Viewer(show=False, show_welcome_screen=False))
+            return made[-1]
+
+        yield make
+        for viewer in made:
+            viewer.close()
+        made.clear()
+        qapp.processEvents()
+        gc.collect()
+
+
+@pytest.fixture(scope="module")
+def shared_viewer(open_viewer: Callable[[], Any]) -> Any:
+    return open_viewer()
+
+
 @pytest.fixture
-def viewer(make_napari_viewer: Callable[..., Any], qtbot: Any) -> Iterator[Any]:
-    """A viewer that lets go of its case at the end."""
+def viewer(shared_viewer: Any, qapp: Any) -> Iterator[Any]:
+    """An empty viewer, with no case."""
     from leukoscope.ui import session_of
 
-    viewer = make_napari_viewer()
-    yield viewer
-    session_of(viewer).close_case()
-    viewer.window.remove_dock_widget("all")
+    yield shared_viewer
+    session_of(shared_viewer).close_case()
+    for dock in list(shared_viewer.window.dock_widgets.values()):
+        shared_viewer.window.remove_dock_widget(dock)
+        dock.deleteLater()
+    shared_viewer.layers.clear()
+    qapp.processEvents()
 
 
 @pytest.fixture

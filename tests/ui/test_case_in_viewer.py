@@ -100,17 +100,17 @@ def test_what_is_no_case_is_refused_in_one_line(viewer: Any, tmp_path: Path, not
     assert not viewer.layers
 
 
-def test_a_second_viewer_has_a_case_of_its_own(make_napari_viewer: Any, viewer: Any, case_dir: Path) -> None:
-    second = make_napari_viewer()
+def test_a_second_viewer_has_a_case_of_its_own(open_viewer: Any, viewer: Any, case_dir: Path) -> None:
+    second = open_viewer()
     session_of(viewer).open(case_dir)
     assert session_of(second) is not session_of(viewer)
     assert session_of(second).case is None
 
 
 def test_the_same_case_opened_twice_is_read_only(
-    make_napari_viewer: Any, viewer: Any, case_dir: Path, notes: list[str]
+    open_viewer: Any, viewer: Any, case_dir: Path, notes: list[str]
 ) -> None:
-    second = make_napari_viewer()
+    second = open_viewer()
     session_of(viewer).open(case_dir)
     session_of(second).open(case_dir)
     assert session_of(second).case.readonly

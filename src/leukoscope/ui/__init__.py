@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from ._state import Session, session_of
-from ._view import view
+from ._triton_guard import guard
+
+guard()  # before anything here imports torch
+
+from ._state import Session, session_of  # noqa: E402
+from ._view import view  # noqa: E402
 
 __all__ = ["Session", "session_of", "view"]

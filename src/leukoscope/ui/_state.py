@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 import weakref
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Session", "session_of"]
 
+LABELS_SHARE = 10.0  # outlines are read anew after ten times as long as reading them took
+
 
 class Session:
     """A viewer's case and its three layers.
@@ -71,6 +74,7 @@ class Session:
         self.slide: Any = None
         self.overlay: Any = None
         self.cells: Any = None
+        self._labels_due = 0.0
         viewer.layers.events.removed.connect(self._on_removed)
 
     @property
@@ -115,11 +119,10 @@ class Session:
         if case is not self.case:
             self.close_case()
             case.labels_changed.connect(self._on_labels)
-        self._drop_layers()
         self.case = case
         self._show_slide(slide)
-        self._show_labels()
-        self._show_cells()
+        self._sync_labels()
+        self._sync_cells()
         scale_bar(self.viewer).visible = True
         if refit:
             self.viewer.reset_view()
@@ -141,10 +144,9 @@ class Session:
         before = 0 if self.cells is None else len(self.cells.data)
         if len(self.case) == before:
             return
-        if self.cells is None:
-            self._show_cells()
-        else:
-            self._sync_cells()
+        self._sync_cells()
+        if time.monotonic() > self._labels_due:
+            self._sync_labels()
         self.cells_added.emit(len(self.case) - before)
 
     # -- correcting -----------------------------------------------------------------------------------------------
@@ -221,13 +223,10 @@ class Session:
                 return
             self.slide = self._add(slide_layer(slide))
             self.viewer.layers.move(self.viewer.layers.index(self.slide), 0)
-        for name, value in placement(case.mpp).items():  # an overridden µm/px moves the slide along with its cells
-            setattr(self.slide, name, value)
+        self._place(self.slide)
 
     def _show_cells(self) -> None:
         case = self._case()
-        if not len(case):
-            return
         self.cells = self._add(cells_layer(case.cells, case.mpp, case.taxonomy))
         self.cells.events.data.connect(self._on_edited)
         bind_keys(self, self.cells)
@@ -235,6 +234,10 @@ class Session:
 
     def _sync_cells(self) -> None:
         case, layer = self._case(), self.cells
+        if layer is None:
+            if len(case):  # napari cannot tell the dimensions of no points
+                self._show_cells()
+            return
         table = case.cells
         with layer.events.blocker_all():  # one upload at the end instead of one for each property
             layer.selected_data = set()
@@ -242,19 +245,32 @@ class Session:
             layer.features = features(table)
             layer.size = diameters(table, case.mpp)
             layer.face_color = face_colors(table["label"], case.taxonomy)
+        self._place(layer)
         layer.refresh()
 
-    def _show_labels(self) -> None:
-        case = self._case()
-        levels = case.label_levels()
-        if self.overlay is not None:
-            self.viewer.layers.remove(self.overlay)
-        if not levels:
-            return
-        table = case.cells
-        overlay = ClassOverlay(levels, table["cell_id"], table["label"], case.taxonomy)
-        self.overlay = self._add(labels_layer(overlay, case.mpp))
-        self.overlay.contour = 2
+    def _sync_labels(self) -> None:
+        case, began = self._case(), time.monotonic()
+        levels, table = case.label_levels(), case.cells
+        if self.overlay is None:
+            drawn = ClassOverlay(levels, table["cell_id"], table["label"], case.taxonomy)
+            self.overlay = self._add(labels_layer(drawn, case.mpp))
+            self.overlay.contour = 2
+            if self.cells is not None:
+                self.viewer.layers.move(self.viewer.layers.index(self.overlay), self.viewer.layers.index(self.cells))
+        else:
+            drawn = self.overlay.metadata["leukoscope"]["overlay"]
+            drawn.replace_levels(levels)
+            drawn.assign(table["cell_id"], table["label"])
+            self._place(self.overlay)
+            self.overlay.refresh()
+        # all outlines are read each time: while an analysis runs, no more than a tenth of the time goes there
+        self._labels_due = time.monotonic() + LABELS_SHARE * (time.monotonic() - began)
+
+    def _place(self, layer: Any) -> None:
+        # an overridden µm/px moves the slide along with its cells
+        for name, value in placement(self._case().mpp).items():
+            if tuple(getattr(layer, name)) != value:
+                setattr(layer, name, value)
 
     def _add(self, data: LayerData) -> Any:
         return self.viewer.add_layer(Layer.create(*data))

@@ -215,7 +215,7 @@ class AnalyzeWidget(QWidget):
             self.cancel.setEnabled(False)
 
     def _on_started(self, event: Started) -> None:
-        self.session.show(event.case, refit=self._previous != event.case.path)
+        self.session.show(event.case, refit=False)
         self._bar = cancelable_progress(total=event.blocks, desc=f"Leukoscope: {event.case.slide.name}")
         self._bar.update(event.done)
         self.progress.setRange(0, max(event.blocks, 1))

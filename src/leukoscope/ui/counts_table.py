@@ -12,7 +12,7 @@ from leukoscope.hematology import Differential
 
 __all__ = ["CountsModel", "CountsRow"]
 
-HEADERS = ("Key", "Class", "Counted", "Excluded", "%", "95 % interval")
+HEADERS = ("Key", "Class", "Counted", "Excl.", "%", "95 % CI")
 _NOWHERE = QModelIndex()
 
 
