@@ -68,12 +68,13 @@ def draw(
     cut = xa[edge] + (row - ya[edge]) * (xb[edge] - xa[edge]) / (yb[edge] - ya[edge])
     order = np.lexsort((cut, row, -owner[edge]))  # the highest id first, so that the lowest is drawn last
     row, cut, owner = row[order], cut[order], owner[edge][order]
-    start = np.clip(np.ceil(cut[0::2]), 0, width).astype(np.intp)
-    stop = np.clip(np.ceil(cut[1::2]), 0, width).astype(np.intp)
-    length = stop - start
-    first = row[0::2] * width + start
-    flat = np.arange(length.sum()) + np.repeat(first - (np.cumsum(length) - length), length)
-    out.reshape(-1)[flat] = np.repeat(ids[owner[0::2]], length)
+    first = row[0::2] * width
+    start = first + np.clip(np.ceil(cut[0::2]), 0, width).astype(np.intp)
+    stop = first + np.clip(np.ceil(cut[1::2]), 0, width).astype(np.intp)
+    flat = out.reshape(-1)
+    # A slice a span: an index a pixel takes several times as long, for cells are many pixels wide where they are many.
+    for a, b, value in zip(start.tolist(), stop.tolist(), ids[owner[0::2]].tolist(), strict=True):
+        flat[a:b] = value
 
 
 class Painter:
