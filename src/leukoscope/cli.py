@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from enum import StrEnum
@@ -209,6 +210,10 @@ def guarded(application: typer.Typer) -> None:
 
     Exit codes: 0 done, 2 bad input or settings, 130 interrupted, 1 a fault of ours (LEUKOSCOPE_DEBUG=1 shows where).
     """
+    debug = bool(os.environ.get("LEUKOSCOPE_DEBUG"))
+    if not debug:
+        # What tifffile logs of a damaged file is said again, in one line, by the error that follows.
+        logging.getLogger("tifffile").addHandler(logging.NullHandler())
     try:
         application()
     except LeukoscopeError as error:
@@ -218,7 +223,7 @@ def guarded(application: typer.Typer) -> None:
         err.print("Interrupted. Finished blocks are kept: the same command goes on from there.")
         sys.exit(130)
     except Exception as error:
-        if os.environ.get("LEUKOSCOPE_DEBUG"):
+        if debug:
             raise
         message = " ".join(str(error).split()) or type(error).__name__
         err.print(

@@ -207,7 +207,8 @@ class Classifier:
 
 def model_names() -> tuple[str, ...]:
     """Name the models that ship with Leukoscope, in alphabetical order."""
-    return tuple(sorted(file.parent.name for file in SHIPPED.glob("*/model.json")))
+    # the segmenters' weights lie beside them, under other names
+    return tuple(sorted(file.parent.name for file in SHIPPED.glob("*/weights.safetensors")))
 
 
 def load_model(name_or_folder: str | os.PathLike[str], device: str = "auto") -> Classifier:
