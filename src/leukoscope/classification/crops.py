@@ -14,7 +14,7 @@ from PIL import Image as PillowImage
 from ..errors import SettingsError
 from ._outline import BLACK, black_surroundings, central, equivalent_diameter
 
-__all__ = ["CropSpec", "check_image", "cut", "resolve_scale", "standardize"]
+__all__ = ["CropSpec", "balance", "check_image", "cut", "finish", "resolve_scale", "standardize"]
 
 Image = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
@@ -252,6 +252,11 @@ def standardize(image: Image, mask: Mask | None, mpp: float | None, spec: CropSp
         mask = np.ones(image.shape[:2], bool)
     mask = central(mask.astype(bool, copy=False)) if spec.masked else mask.astype(bool, copy=False)
     crop, cover = cut(image, mask, resolve_scale(image, mask, mpp, spec), spec.size, spec.mpp)
+    return finish(crop, cover, spec)
+
+
+def finish(crop: Image, cover: Mask, spec: CropSpec) -> Image:
+    """Balance a cut crop and paint over what is not the cell, as the specification says."""
     if not cover.any():  # a cell smaller than a pixel of the crop
         cover = np.ones_like(cover)
     if spec.balance == "cell":

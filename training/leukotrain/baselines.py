@@ -1,0 +1,61 @@
+"""Trivial methods that a trained model must beat: the majority class, logistic regression on frozen features."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from leukoscope.classification.crops import CropSpec
+
+from .data.cache import Crops, load_crops
+from .data.manifest import Manifest
+from .initial import pretrained
+from .metrics import Metric
+from .transforms import plain
+
+__all__ = ["baseline_metrics", "frozen_features"]
+
+
+def frozen_features(crops: Crops, rows: Sequence[int], size: int) -> NDArray[np.float32]:
+    """Give what the ImageNet network sees of crops, untrained on cells: float32 (n, d)."""
+    network = pretrained("tf_efficientnet_lite0", 2).eval()
+    network.reset_classifier(0)  # type: ignore[operator]
+    with torch.inference_mode():
+        parts = [
+            network(plain(torch.from_numpy(crops.pixels[list(rows[k : k + 128])]), size) / 127.5 - 1).numpy()
+            for k in range(0, len(rows), 128)
+        ]
+    return np.concatenate(parts)
+
+
+def baseline_metrics(manifest: Manifest, roots: Sequence[Path], spec: CropSpec, classes: Sequence[str]) -> list[Metric]:
+    """Measure the baselines on the rows of split "test", trained on those of "train" and "val" of known class."""
+    from .evaluate import measure
+
+    crops = load_crops(manifest, roots, spec, roots[0])
+    names = list(classes)
+    fitted = [i for i, row in enumerate(manifest) if row.split != "test" and row.label in names]
+    tested = [i for i, row in enumerate(manifest) if row.split == "test"]
+    rows = [manifest.rows[i] for i in tested]
+    truth = np.array([names.index(manifest.rows[i].label) for i in fitted])
+
+    majority = Counter(truth.tolist()).most_common(1)[0][0]
+    constant = np.zeros((len(tested), len(names)), np.float32)
+    constant[:, majority] = 1
+    scaler = make_pipeline(StandardScaler(), LogisticRegression(C=0.003, max_iter=300, class_weight="balanced"))
+    scaler.fit(frozen_features(crops, fitted, spec.size), truth)
+    proba = np.zeros((len(tested), len(names)), np.float32)
+    proba[:, scaler.classes_] = scaler.predict_proba(frozen_features(crops, tested, spec.size))
+    out = []
+    for method, given in ((f"majority class ({names[majority]})", constant), ("frozen features", proba)):
+        out += [replace(m, name=f"{m.name}: {method}", note="baseline") for m in measure(rows, given, classes)]
+    return out

@@ -1,0 +1,118 @@
+"""The command line of the training package."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from leukoscope.errors import LeukoscopeError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="leukotrain",
+    help="Train and measure Leukoscope's models. For research use only.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Data = Annotated[
+    Path, typer.Option("--data", help="Folder of the data sets, with their manifest.csv.", envvar="LEUKOSCOPE_DATA")
+]
+Work = Annotated[
+    Path,
+    typer.Option(
+        "--work", help="Folder for cut cells, caches and checkpoints; outside the repository.", envvar="LEUKOSCOPE_WORK"
+    ),
+]
+DATA = Path("../shared/data")
+WORK = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "leukotrain"
+
+
+def _say(line: str) -> None:
+    typer.echo(line, err=True)
+
+
+@app.command()
+def prepare(data: Data = DATA, work: Work = WORK) -> None:
+    """Cut out and outline the cells of all data sets, and list them in a manifest."""
+    from .prepare import MANIFEST
+    from .prepare import prepare as run
+
+    manifest = run(data, work, _say)
+    typer.echo(f"{len(manifest)} cells in {work / MANIFEST}, {manifest.sha256}")
+
+
+@app.command()
+def fit(
+    out: Annotated[Path, typer.Option("--out", help="The bundle's folder.")],
+    data: Data = DATA,
+    work: Work = WORK,
+    name: Annotated[str, typer.Option(help="The model's name.")] = "blood",
+    epochs: Annotated[int, typer.Option(min=1, help="Passes at most.")] = 12,
+    epoch_cells: Annotated[int, typer.Option(min=64, help="Cells drawn in a pass.")] = 5120,
+    seed: Annotated[int, typer.Option(help="Seed of all randomness.")] = 0,
+    threads: Annotated[int, typer.Option(min=1, help="Processor threads.")] = 2,
+    measure: Annotated[bool, typer.Option(help="Measure on the held-out groups afterwards.")] = True,
+) -> None:
+    """Fine-tune a classifier and write it as a bundle. A killed run goes on when called again."""
+    from .card import publish
+    from .data.cache import load_crops
+    from .data.sources import CLASSES
+    from .fit import Settings
+    from .fit import fit as run
+    from .prepare import SPEC
+    from .prepare import prepare as make
+
+    manifest = make(data, work, _say)
+    crops = load_crops(manifest, (work, data), SPEC, work)
+    settings = replace(Settings(), epochs=epochs, epoch_cells=epoch_cells, seed=seed, threads=threads)
+    checkpoints = work / f"{name}-{manifest.sha256[:12]}-{seed}"
+
+    def log(row: Any) -> None:
+        _say(", ".join(f"{k} {v:.4g}" for k, v in row.items()))
+
+    fitted = run(manifest, crops, CLASSES, SPEC, settings, checkpoints, log)
+    publish(out, name, fitted, manifest, CLASSES, SPEC, settings)
+    if measure:
+        evaluate(model=str(out), data=data, work=work, baselines=True, record=True, as_json=False)
+
+
+@app.command()
+def evaluate(
+    model: Annotated[str, typer.Argument(help="A shipped model's name or a bundle's folder.")],
+    data: Data = DATA,
+    work: Work = WORK,
+    baselines: Annotated[bool, typer.Option(help="Measure the trivial methods too.")] = False,
+    record: Annotated[bool, typer.Option(help="Write the figures into the bundle's model.json and card.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a Markdown table.")] = False,
+) -> None:
+    """Measure a model on the held-out groups."""
+    from leukoscope.classification import load_model
+
+    from .card import record_metrics, table
+    from .evaluate import evaluate as run
+    from .prepare import prepare as make
+
+    classifier = load_model(model)
+    metrics = run(classifier, make(data, work, _say), data, work, baselines, _say)
+    values = [m.to_json() for m in metrics]
+    if record and classifier.bundle.folder is not None:
+        record_metrics(classifier.bundle.folder, metrics)
+    typer.echo(json.dumps(values, indent=1) if as_json else table(values))
+
+
+def main() -> None:
+    """Run the command line; what a user can mend ends in one line and exit code 2."""
+    try:
+        app(standalone_mode=True)
+    except LeukoscopeError as error:
+        typer.echo(str(error), err=True)
+        sys.exit(2)

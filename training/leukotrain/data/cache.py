@@ -1,0 +1,117 @@
+"""Crops made once: every cell of a manifest, standardized as for inference, in a file for each source."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from leukoscope.classification._outline import black_surroundings, central, equivalent_diameter
+from leukoscope.classification.crops import CropSpec, cut, finish, resolve_scale
+
+from .manifest import Manifest, Row
+from .sources import read_rgb
+
+__all__ = ["FINER", "Crops", "load_crops"]
+
+# Crops are kept finer than the network sees them: augmentation turns and scales them, and only that blurs them.
+FINER: Final = 1.25
+
+
+@dataclass(frozen=True)
+class Crops:
+    """The crops of a manifest's rows.
+
+    Attributes
+    ----------
+    pixels : uint8 array (n, size, size, 4)
+        Red, green, blue, and 255 within the cell.
+    diameters : float32 array (n,)
+        Of the cells, in µm at the scale that was used.
+    """
+
+    pixels: NDArray[np.uint8]
+    diameters: NDArray[np.float32]
+
+
+def load_crops(
+    manifest: Manifest,
+    roots: Sequence[Path],
+    spec: CropSpec,
+    folder: Path,
+    progress: Callable[[int, int], None] | None = None,
+) -> Crops:
+    """Make the crops of a manifest, or read them where they were made before.
+
+    Parameters
+    ----------
+    manifest : Manifest
+    roots : sequence of Path
+        Where its paths are looked for, in this order.
+    spec : CropSpec
+        Crops cover its field of view, `FINER` times as fine.
+    folder : Path
+        Of the cache; outside the repository, as these are pixels of the data sets.
+    progress : callable, optional
+        Takes cells done and cells in all.
+    """
+    parts: list[Crops] = []
+    order: list[int] = []
+    for source in sorted({row.source for row in manifest}):
+        at = [i for i, row in enumerate(manifest) if row.source == source]
+        parts.append(_source([manifest.rows[i] for i in at], roots, spec, folder, progress))
+        order += at
+    back = np.argsort(order)
+    return Crops(np.concatenate([p.pixels for p in parts])[back], np.concatenate([p.diameters for p in parts])[back])
+
+
+def _source(
+    rows: Sequence[Row],
+    roots: Sequence[Path],
+    spec: CropSpec,
+    folder: Path,
+    progress: Callable[[int, int], None] | None,
+) -> Crops:
+    key = json.dumps([spec.to_json(), FINER, [(r.image, r.mask, None if math.isnan(r.mpp) else r.mpp) for r in rows]])
+    file = folder / f"crops-{rows[0].source}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npz"
+    if file.exists():
+        with np.load(file, allow_pickle=False) as stored:
+            return Crops(stored["pixels"], stored["diameters"])
+    fine = replace(spec, size=round(spec.size * FINER), mpp=spec.mpp * spec.size / round(spec.size * FINER))
+    pixels = np.empty((len(rows), fine.size, fine.size, 4), np.uint8)
+    diameters = np.empty(len(rows), np.float32)
+    for i, row in enumerate(rows):
+        image = read_rgb(_find(row.image, roots))
+        if row.mask:
+            with Image.open(_find(row.mask, roots)) as picture:
+                mask = np.asarray(picture.convert("L")) > 0
+        else:
+            black = black_surroundings(image)
+            mask = np.ones(image.shape[:2], bool) if black is None else black
+        mask = central(mask) if mask.any() else np.ones(image.shape[:2], bool)
+        mpp = resolve_scale(image, mask, None if math.isnan(row.mpp) else row.mpp, spec)
+        crop, cover = cut(image, mask, mpp, fine.size, fine.mpp)
+        pixels[i, ..., :3], pixels[i, ..., 3] = finish(crop, cover, fine), cover.astype(np.uint8) * 255
+        diameters[i] = equivalent_diameter(mask) * mpp
+        if progress is not None:
+            progress(i + 1, len(rows))
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = file.with_suffix(".partial.npz")
+    np.savez(partial, pixels=pixels, diameters=diameters)
+    partial.replace(file)
+    return Crops(pixels, diameters)
+
+
+def _find(path: str, roots: Sequence[Path]) -> Path:
+    for root in roots:
+        if (root / path).is_file():
+            return root / path
+    raise FileNotFoundError(f"{path} is in none of {', '.join(map(str, roots))}")

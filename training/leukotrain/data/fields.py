@@ -1,0 +1,230 @@
+"""Cells cut from whole fields: segmented, matched to the points of a reader, and bits that are no white cell."""
+
+from __future__ import annotations
+
+import csv
+import math
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.optimize import linear_sum_assignment
+from scipy.spatial.distance import cdist
+
+from leukoscope.segmentation import get_segmenter
+from leukoscope.slides.scale import estimate_mpp
+
+from .manifest import Row
+from .sources import NOT_BLAST, fields, read_rgb, split_of
+
+__all__ = ["cells_and_centers", "field_rows", "match", "negative_rows", "white_cells"]
+
+WHITE_CELL_UM: Final = (6.5, 24.0)  # diameters of what may be a white cell
+MATCH_UM: Final = 4.0
+MARGIN: Final = 6  # pixels around a cell's box
+
+
+def cells_and_centers(labels: NDArray[np.int32]) -> tuple[list[tuple[slice, slice]], NDArray[np.float64]]:
+    """Give each cell's box, and the centroids (y, x), of a label image with ids 1..n."""
+    from scipy import ndimage
+
+    boxes = ndimage.find_objects(labels)
+    centers = np.array(ndimage.center_of_mass(labels > 0, labels, np.arange(1, len(boxes) + 1))).reshape(-1, 2)
+    return boxes, centers
+
+
+def match(centers: NDArray[np.float64], points: NDArray[np.float64], reach: float) -> list[tuple[int, int]]:
+    """Pair cells with points, one to one, none farther apart than `reach`, the total distance least.
+
+    Parameters
+    ----------
+    centers, points : float arrays (n, 2), (m, 2)
+    reach : float
+        In their unit.
+
+    Returns
+    -------
+    list of (cell index, point index)
+    """
+    if not len(centers) or not len(points):
+        return []
+    distance = cdist(centers, points)
+    cost = np.where(distance <= reach, distance, 1e6)
+    return [(int(i), int(j)) for i, j in zip(*linear_sum_assignment(cost), strict=True) if distance[i, j] <= reach]
+
+
+def _points(file: Path) -> list[tuple[float, float, str]]:
+    with file.open(encoding="utf-8", newline="") as stream:
+        return [(float(r["y"]), float(r["x"]), r["label"]) for r in csv.DictReader(stream)]
+
+
+def field_rows(data: Path, work: Path, segmenter: str = "spike") -> list[Row]:
+    """Cut the white cells out of ALL-IDB1's fields.
+
+    A cell matched to a blast's point is a blast. A cell matched to another point is not one, nor is any cell of a
+    healthy donor's field; of which class it is, nobody wrote down. Other cells of patients' fields are left out.
+    """
+    folder = work / "fields"
+    folder.mkdir(parents=True, exist_ok=True)
+    finder = get_segmenter(segmenter)
+    rng = np.random.default_rng(0)
+    rows = []
+    for image_file, points_file, kind, group in fields(data, "all_idb1"):
+        image = read_rgb(image_file)
+        mpp = estimate_mpp(image)
+        if mpp is None:
+            continue
+        found = finder.segment(image, mpp=mpp)
+        boxes, centers = cells_and_centers(found.cells)
+        points = _points(points_file)
+        diameters = 2 * np.sqrt(np.bincount(found.cells.ravel(), minlength=len(boxes) + 1)[1:] / np.pi) * mpp
+        usable = (diameters >= WHITE_CELL_UM[0]) & (diameters <= WHITE_CELL_UM[1])
+        places = np.array([p[:2] for p in points]).reshape(-1, 2)
+        pairs = dict(match(centers, places, MATCH_UM / mpp))
+        for i in np.flatnonzero(usable):
+            blasts_inside = sum(
+                label == "blast" and found.cells[_inside(y, image, 0), _inside(x, image, 1)] == i + 1
+                for y, x, label in points
+            )
+            if i in pairs:
+                label = "blast" if points[pairs[i]][2] == "blast" else NOT_BLAST
+            elif kind == "healthy" and not blasts_inside:
+                label = NOT_BLAST
+            else:
+                continue
+            if blasts_inside > 1 or (label != "blast" and blasts_inside):
+                continue  # several cells in one outline
+            name = f"{image_file.stem}-{i + 1:03d}"
+            rows.append(_save(folder, work, name, image, found.cells == i + 1, boxes[i], label, group, "all_idb1", mpp))
+        for k, (y, x, radius) in enumerate(_empty_places(found.cells, places, mpp, rng)):
+            mask = _disk(found.cells.shape, y, x, radius)
+            box = (_span(y, radius, image.shape[0]), _span(x, radius, image.shape[1]))
+            name = f"{image_file.stem}-bit{k:02d}"
+            rows.append(_save(folder, work, name, image, mask, box, "artefact", group, "all_idb1", mpp))
+    return rows
+
+
+def negative_rows(data: Path, work: Path, per_field: int = 3) -> list[Row]:
+    """Cut red cells and platelets out of BCCD's fields, by their boxes: artefacts to a classifier of white cells."""
+    folder = work / "bccd"
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(0)
+    rows = []
+    for image_file, boxes_file, _, group in fields(data, "bccd"):
+        image = read_rgb(image_file)
+        with boxes_file.open(encoding="utf-8", newline="") as stream:
+            listed = list(csv.DictReader(stream))
+        boxes = [(r["label"], *(int(float(r[k])) for k in ("ymin", "ymax", "xmin", "xmax"))) for r in listed]
+        white = [b[1:] for b in boxes if b[0] == "WBC"]
+        widths = [(b[2] - b[1] + b[4] - b[3]) / 2 for b in boxes if b[0] == "RBC"]
+        if not widths:
+            continue
+        mpp = 7.2 / float(np.median(widths))
+        for kind in ("RBC", "Platelets"):
+            some = [b[1:] for b in boxes if b[0] == kind and not any(_overlap(b[1:], w) for w in white)]
+            for k in rng.permutation(len(some))[:per_field]:
+                y0, y1, x0, x1 = some[k]
+                if y1 - y0 < 8 or x1 - x0 < 8:
+                    continue
+                mask = _ellipse(image.shape[:2], y0, y1, x0, x1)
+                name = f"{image_file.stem}-{kind.lower()}{k:02d}"
+                box = (slice(y0, y1), slice(x0, x1))
+                rows.append(_save(folder, work, name, image, mask, box, "artefact", group, "bccd", mpp))
+    return rows
+
+
+def _save(
+    folder: Path,
+    work: Path,
+    name: str,
+    image: NDArray[np.uint8],
+    mask: NDArray[np.bool_],
+    box: tuple[slice, slice],
+    label: str,
+    group: str,
+    source: str,
+    mpp: float,
+) -> Row:
+    window = tuple(slice(max(0, s.start - MARGIN), s.stop + MARGIN) for s in box)
+    picture, outline = folder / f"{name}.png", folder / f"{name}-mask.png"
+    Image.fromarray(image[window]).save(picture)
+    Image.fromarray(mask[window].astype(np.uint8) * 255).save(outline)
+    paths = str(picture.relative_to(work)), str(outline.relative_to(work))
+    return Row(*paths, label, group, source, mpp, split_of(group))
+
+
+def _empty_places(
+    cells: NDArray[np.int32], points: NDArray[np.float64], mpp: float, rng: np.random.Generator, wanted: int = 8
+) -> list[tuple[int, int, float]]:
+    """Find disks of cell size that touch no segmented cell and no point: (y, x, radius), in pixels."""
+    height, width = cells.shape
+    found: list[tuple[int, int, float]] = []
+    for _ in range(20 * wanted):
+        radius = float(rng.uniform(4.0, 7.5)) / mpp
+        if 2 * radius >= min(height, width):
+            continue
+        y, x = (int(rng.uniform(radius, side - radius)) for side in (height, width))
+        window = cells[_span(y, radius, height), _span(x, radius, width)]
+        far = not len(points) or float(np.min(np.hypot(*(points - (y, x)).T))) > 2 * radius
+        if far and not window.any() and len(found) < wanted:
+            found.append((y, x, radius))
+    return found
+
+
+def _span(center: int, radius: float, length: int) -> slice:
+    return slice(max(0, math.floor(center - radius)), min(length, math.ceil(center + radius) + 1))
+
+
+def _inside(value: float, image: NDArray[np.uint8], axis: int) -> int:
+    return int(min(max(value, 0), image.shape[axis] - 1))
+
+
+def _disk(shape: tuple[int, ...], y: float, x: float, radius: float) -> NDArray[np.bool_]:
+    rows, columns = np.ogrid[: shape[0], : shape[1]]
+    return np.asarray((rows - y) ** 2 + (columns - x) ** 2 <= radius**2)
+
+
+def _ellipse(shape: tuple[int, ...], y0: int, y1: int, x0: int, x1: int) -> NDArray[np.bool_]:
+    rows, columns = np.ogrid[: shape[0], : shape[1]]
+    vertical, horizontal = (rows - (y0 + y1) / 2) / ((y1 - y0) / 2), (columns - (x0 + x1) / 2) / ((x1 - x0) / 2)
+    return np.asarray(vertical**2 + horizontal**2 <= 1)
+
+
+def _overlap(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
+    return a[0] < b[1] and b[0] < a[1] and a[2] < b[3] and b[2] < a[3]
+
+
+def white_cells(
+    data: Path,
+) -> tuple[list[NDArray[np.uint8]], list[NDArray[np.bool_]], list[float], list[str]]:
+    """Cut out BCCD's white cells, which no model is trained on: images, masks, µm per pixel, groups.
+
+    Outlines are the data set's own, within the box of one white cell; µm per pixel is from the red cells' boxes.
+    """
+    images, masks, scales, groups = [], [], [], []
+    for image_file, boxes_file, _, group in fields(data, "bccd"):
+        with boxes_file.open(encoding="utf-8", newline="") as stream:
+            listed = list(csv.DictReader(stream))
+        widths = [
+            (float(r["xmax"]) - float(r["xmin"]) + float(r["ymax"]) - float(r["ymin"])) / 2
+            for r in listed
+            if r["label"] == "RBC"
+        ]
+        outlines = image_file.with_name(f"{image_file.stem}_mask.png")
+        if not widths or not outlines.is_file():
+            continue
+        image = read_rgb(image_file)
+        with Image.open(outlines) as picture:
+            inside = np.asarray(picture.convert("L")) > 0
+        for r in listed:
+            y0, y1, x0, x1 = (int(float(r[k])) for k in ("ymin", "ymax", "xmin", "xmax"))
+            box = (slice(max(0, y0), y1), slice(max(0, x0), x1))
+            if r["label"] != "WBC" or inside[box].mean() < 0.2:
+                continue
+            images.append(image[box])
+            masks.append(inside[box])
+            scales.append(7.2 / float(np.median(widths)))
+            groups.append(group)
+    return images, masks, scales, groups

@@ -1,0 +1,136 @@
+"""The public data sets, as rows of a manifest: whose classes mean what here, and which scale is assumed."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from leukoscope.classification._outline import classical
+from leukoscope.classification.outline import outline
+from leukoscope.errors import LeukoscopeError
+
+from .manifest import Row
+from .split import fold_of, is_held_out
+
+__all__ = ["ASSUMED_MPP", "CLASSES", "LICENSES", "NOT_BLAST", "cnmc_rows", "pbc_rows", "read_rgb", "split_of"]
+
+# The classes that the data support. "smudge", "plasma_cell" and "platelet_clump" have no labels in them.
+CLASSES: Final = (
+    "blast",
+    "lymphocyte",
+    "monocyte",
+    "neutrophil_band",
+    "neutrophil_segmented",
+    "eosinophil",
+    "basophil",
+    "promyelocyte",
+    "myelocyte",
+    "metamyelocyte",
+    "erythroblast",
+    "artefact",
+)
+NOT_BLAST: Final = "|".join(c for c in CLASSES if c != "blast")
+
+# Neither set states its µm per pixel. These make C-NMC's lymphoid cells and PBC's lymphocytes about 10 µm wide,
+# and PBC's segmented neutrophils about 13 µm.
+ASSUMED_MPP: Final = {"cnmc": 0.055, "pbc": 0.1}
+
+PBC: Final = {
+    "BA": "basophil",
+    "EO": "eosinophil",
+    "ERB": "erythroblast",
+    "LY": "lymphocyte",
+    "MO": "monocyte",
+    "BNE": "neutrophil_band",
+    "SNE": "neutrophil_segmented",
+    "NEUTROPHIL": "neutrophil_band|neutrophil_segmented",
+    "PMY": "promyelocyte",
+    "MY": "myelocyte",
+    "MMY": "metamyelocyte",
+    "IG": "promyelocyte|myelocyte|metamyelocyte",
+}
+CNMC: Final = {"blast": "blast", "normal": "lymphocyte"}
+
+LICENSES: Final = (
+    {"source": "C-NMC 2019", "license": "CC BY 3.0", "use": "blasts and normal B precursors (here: lymphocyte)"},
+    {"source": "PBC, Barcelona", "license": "CC BY 4.0", "use": "all classes but blast"},
+    {"source": "ALL-IDB1", "license": "research use, no redistribution", "use": "cells cut from fields"},
+    {"source": "BCCD", "license": "MIT", "use": "red cells and platelets, as artefact"},
+    {"source": "EfficientNet-Lite0, ImageNet", "license": "Apache-2.0", "use": "initial weights"},
+)
+
+# Patients and fields for early stopping and calibration. C-NMC has only one healthy donor outside the held-out
+# groups, who is needed for training: its specificity cannot be validated, only measured on the held-out donor.
+VAL_PATIENTS: Final = frozenset({"cnmc-2", "cnmc-23"})
+VAL_FIELDS: Final = frozenset(f"Im{i:03d}" for run in (range(18, 23), range(40, 44), range(70, 74)) for i in run)
+
+
+def split_of(group: str) -> str:
+    """Give "test" for a held-out group, else "val" or "train"."""
+    if is_held_out(group):
+        return "test"
+    if group.startswith("cnmc-"):
+        return "val" if group in VAL_PATIENTS else "train"
+    if group.startswith("Im"):
+        return "val" if group in VAL_FIELDS else "train"
+    return "val" if fold_of(group) == 1 else "train"
+
+
+def read_rgb(file: Path) -> NDArray[np.uint8]:
+    """Read a picture as uint8 (h, w, 3)."""
+    with Image.open(file) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def _listed(data: Path, dataset: str) -> Iterator[dict[str, str]]:
+    file = data / "manifest.csv"
+    try:
+        with file.open(encoding="utf-8", newline="") as stream:
+            yield from (line for line in csv.DictReader(stream) if line["dataset"] == dataset)
+    except OSError as error:
+        raise LeukoscopeError("no data set here", "Give the folder that holds manifest.csv (--data).", file) from error
+
+
+def cnmc_rows(data: Path, work: Path) -> list[Row]:
+    """List C-NMC: single cells, cut out on black."""
+    return [
+        Row(r["path"], "", CNMC[r["label"]], r["group"], "cnmc", ASSUMED_MPP["cnmc"], split_of(r["group"]))
+        for r in _listed(data, "cnmc")
+    ]
+
+
+def pbc_rows(data: Path, work: Path) -> list[Row]:
+    """List PBC: tight crops of single cells; their outlines are made and kept in the work folder.
+
+    Every other cell is outlined by the default segmenter, as at inference, the others by thresholds: a model should
+    not depend on one way of drawing.
+    """
+    folder = work / "pbc-masks"
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for r in _listed(data, "pbc"):
+        file = folder / f"{Path(r['path']).stem}.png"
+        if not file.exists():
+            image = read_rgb(data / r["path"])
+            by_segmenter = hashlib.sha256(r["group"].encode()).digest()[-1] % 2 == 0
+            mask = outline(image) if by_segmenter else classical(image)[0]
+            partial = file.with_suffix(".partial")
+            Image.fromarray(mask.astype(np.uint8) * 255).save(partial, format="png")
+            partial.replace(file)
+        mask_path = str(file.relative_to(work))
+        rows.append(
+            Row(r["path"], mask_path, PBC[r["label"]], r["group"], "pbc", ASSUMED_MPP["pbc"], split_of(r["group"]))
+        )
+    return rows
+
+
+def fields(data: Path, dataset: str) -> list[tuple[Path, Path, str, str]]:
+    """List the fields of ALL-IDB1 or BCCD: image, the CSV of its points or boxes, label, group."""
+    return [(data / r["path"], data / r["points"], r["label"], r["group"]) for r in _listed(data, dataset)]

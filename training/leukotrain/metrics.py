@@ -1,0 +1,134 @@
+"""Figures of merit, and their intervals when cells come in groups."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import beta, rankdata
+
+__all__ = ["Metric", "auroc", "balanced_accuracy", "bootstrap", "calibration_error", "macro_f1", "share"]
+
+Ints = NDArray[np.integer[Any]]
+Floats = NDArray[np.floating[Any]]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One figure, as it goes into model.json.
+
+    Attributes
+    ----------
+    name, data : str
+        What, and on which cells.
+    value, low, high : float
+        With its 95 % interval; None where there is none.
+    cells, groups : int
+    note : str
+    """
+
+    name: str
+    data: str
+    value: float
+    low: float | None
+    high: float | None
+    cells: int
+    groups: int
+    note: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Give plain JSON values, rounded to four digits."""
+        values = asdict(self)
+        return {k: round(v, 4) if isinstance(v, float) else v for k, v in values.items() if k != "note" or v}
+
+
+def auroc(positive: Bools, score: Floats) -> float:
+    """Give the chance that a positive cell scores higher than a negative one; ties count half."""
+    ranks = rankdata(score)
+    n, m = int(positive.sum()), int((~positive).sum())
+    if not n or not m:
+        return float("nan")
+    return float((ranks[positive].sum() - n * (n + 1) / 2) / (n * m))
+
+
+def _confusion(truth: Ints, given: Ints) -> NDArray[np.int64]:
+    size = int(max(truth.max(initial=0), given.max(initial=0))) + 1
+    return np.bincount(truth * size + given, minlength=size * size).reshape(size, size)
+
+
+def macro_f1(truth: Ints, given: Ints) -> float:
+    """Give the mean F1 over the classes that occur in the truth."""
+    table = _confusion(truth, given)
+    there = table.sum(axis=1) > 0
+    f1 = 2 * np.diag(table) / np.maximum(table.sum(axis=0) + table.sum(axis=1), 1)
+    return float(f1[there].mean())
+
+
+def balanced_accuracy(truth: Ints, given: Ints) -> float:
+    """Give the mean recall over the classes that occur in the truth."""
+    table = _confusion(truth, given)
+    there = table.sum(axis=1) > 0
+    return float((np.diag(table)[there] / table.sum(axis=1)[there]).mean())
+
+
+def calibration_error(right: Bools, confidence: Floats, bins: int = 15) -> float:
+    """Give the expected calibration error: mean gap of confidence and accuracy, over bins of confidence."""
+    at = np.minimum((confidence * bins).astype(int), bins - 1)
+    gaps = [abs(right[at == b].mean() - confidence[at == b].mean()) * (at == b).mean() for b in np.unique(at)]
+    return float(sum(gaps))
+
+
+def bootstrap(
+    figure: Callable[[Ints], float], groups: NDArray[np.str_], strata: Ints, rounds: int = 500, seed: int = 0
+) -> tuple[float, float]:
+    """Give the 95 % interval of a figure by resampling groups, then cells within them.
+
+    Parameters
+    ----------
+    figure : callable
+        Takes indices of cells, gives the figure.
+    groups : str array (n,)
+        Patients or fields.
+    strata : int array (n,)
+        Groups are drawn within strata (the class of a group's first cell), so that no class drops out.
+    rounds, seed : int
+
+    Returns
+    -------
+    low, high : float
+        With one group in a stratum, only its cells vary: the interval then says nothing about other patients.
+    """
+    rng = np.random.default_rng(seed)
+    members: dict[str, Ints] = {}
+    order = np.argsort(groups, kind="stable")
+    names, starts = np.unique(groups[order], return_index=True)
+    for name, part in zip(names, np.split(order, starts[1:]), strict=True):
+        members[str(name)] = part
+    by_stratum: dict[int, list[str]] = {}
+    for name, part in members.items():
+        by_stratum.setdefault(int(strata[part[0]]), []).append(name)
+    values = []
+    for _ in range(rounds):
+        drawn = []
+        for some in by_stratum.values():
+            for k in rng.integers(0, len(some), len(some)):
+                part = members[some[k]]
+                drawn.append(part if len(part) == 1 else part[rng.integers(0, len(part), len(part))])
+        values.append(figure(np.concatenate(drawn)))
+    low, high = np.nanpercentile(values, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def share(hits: Bools, groups: NDArray[np.str_]) -> tuple[float, float, float]:
+    """Give a share with its 95 % interval: the wider, at each end, of the exact one and the one by groups."""
+    n, k = len(hits), int(hits.sum())
+    if not n:
+        return float("nan"), 0.0, 1.0
+    low = float(beta.ppf(0.025, k, n - k + 1)) if k else 0.0
+    high = float(beta.ppf(0.975, k + 1, n - k)) if k < n else 1.0
+    by_groups = bootstrap(lambda i: float(hits[i].mean()), groups, np.zeros(n, int))
+    return k / n, min(low, by_groups[0]), max(high, by_groups[1])
