@@ -56,5 +56,5 @@ def picture() -> Image:
     y, x = np.mgrid[:301, :403].astype(np.float32)
     red = 40 + 200 * y / 301
     green = 30 + 200 * x / 403
-    blue = 128 + 80 * np.sin(y / 17) * np.cos(x / 23)
+    blue = 128 + 80 * np.sin(y / 17 + x / 23)
     return np.stack([red, green, blue], -1).astype(np.uint8)
