@@ -120,9 +120,13 @@ def shared_viewer(open_viewer: Callable[[], Any]) -> Any:
 @pytest.fixture
 def viewer(shared_viewer: Any, qapp: Any) -> Iterator[Any]:
     """An empty viewer, with no case."""
+    from superqt.utils import WorkerBase
+
     from leukoscope.ui import session_of
 
     yield shared_viewer
+    WorkerBase.await_workers(60_000)
+    qapp.processEvents()
     session_of(shared_viewer).close_case()
     for dock in list(shared_viewer.window.dock_widgets.values()):
         shared_viewer.window.remove_dock_widget(dock)

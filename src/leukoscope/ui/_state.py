@@ -17,7 +17,7 @@ from psygnal import Signal
 from qtpy.QtCore import QTimer
 
 from leukoscope.cases import Case, open_case
-from leukoscope.errors import LeukoscopeError, SlideError
+from leukoscope.errors import CaseError, LeukoscopeError, SlideError
 from leukoscope.slides import Slide, open_slide
 
 from ._napari import scale_bar
@@ -57,6 +57,8 @@ class Session:
     ----------
     case : Case or None
         Shown; read by every view.
+    busy : bool
+        An analysis is writing the case: no other may take its place.
     slide, overlay, cells : Layer or None
         The image, the outlines and the points. None once the user has removed them.
     """
@@ -71,6 +73,7 @@ class Session:
     def __init__(self, viewer: napari.Viewer) -> None:
         self._viewer = weakref.ref(viewer)
         self.case: Case | None = None
+        self.busy = False
         self.slide: Any = None
         self.overlay: Any = None
         self.cells: Any = None
@@ -96,8 +99,10 @@ class Session:
         Raises
         ------
         CaseError
-            If it is no case, or damaged. What was shown stays.
+            If it is no case, or damaged, or an analysis is running. What was shown stays.
         """
+        if self.busy:
+            raise CaseError("an analysis is running in this viewer", "Cancel it or wait for its end", path)
         case = open_case(path)
         self.show(case)
         prefer_case_reader()

@@ -193,6 +193,7 @@ class AnalyzeWidget(QWidget):
         self.destroyed.connect(job.cancel)
         self.progress.setRange(0, 0)
         self.status.setText("Starting: reading the slide, measuring its white point…")
+        self.session.busy = True
         self._idle()
         job.start()
 
@@ -215,25 +216,31 @@ class AnalyzeWidget(QWidget):
             self.cancel.setEnabled(False)
 
     def _on_started(self, event: Started) -> None:
-        self.session.show(event.case, refit=False)
-        self._bar = cancelable_progress(total=event.blocks, desc=f"Leukoscope: {event.case.slide.name}")
-        self._bar.update(event.done)
         self.progress.setRange(0, max(event.blocks, 1))
         self.progress.setValue(event.done)
         self.status.setText(f"{event.cells} cells so far")
+        self.session.show(event.case, refit=False)
         show_counts(self.session.viewer)
+        # Last, here and in _on_block: napari's bar lets Qt handle events, so the next of ours arrive inside this call.
+        bar = cancelable_progress(total=event.blocks, desc=f"Leukoscope: {event.case.slide.name}")
+        if self.job is None:
+            bar.close()
+        else:
+            self._bar = bar
+            bar.update(self.progress.value())
 
     def _on_block(self, event: BlockDone) -> None:
         self.progress.setValue(event.done)
-        if self._bar is not None:
-            self._bar.update(event.done - self._bar.n)
-            if self._bar.is_canceled:
-                self._cancel()
         if self.job is not None and not self.job.canceling:
             left = f", about {_duration(event.remaining)} left" if event.done < event.blocks else ""
             self.status.setText(f"{event.done} of {event.blocks} blocks, {event.cells} cells{left}")
         if not self._timer.isActive():
             self._timer.start()
+        bar = self._bar
+        if bar is not None and bar.n < event.done:
+            bar.update(event.done - bar.n)
+            if bar.is_canceled:
+                self._cancel()
 
     def _show_new_cells(self) -> None:
         self.session.sync()
@@ -257,6 +264,7 @@ class AnalyzeWidget(QWidget):
             self.status.setText(f"Canceled; kept: {len(case)} cells, {case.status}. Continue goes on from there.")
 
     def _on_failed(self, error: Exception) -> None:
+        self.session.busy = False
         self.status.setText(
             str(error) if isinstance(error, LeukoscopeError) else "The analysis failed; see the notification."
         )
@@ -268,10 +276,11 @@ class AnalyzeWidget(QWidget):
         show_error_line(error)
 
     def _on_ended(self) -> None:
+        self.session.busy = False
         self._timer.stop()
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
+        bar, self._bar = self._bar, None
+        if bar is not None:
+            bar.close()
         if self.job is not None:
             self.job.deleteLater()
             self.job = None
