@@ -25,6 +25,7 @@ from leukotrain.data.split import is_held_out
 __all__ = ["BANK_MPP", "Canvas", "Cutout", "cutouts", "density", "load_bank"]
 
 BANK_MPP = 0.25
+# Rounded: scenes vary the scale by a third either way.
 BCCD_MPP = 0.08
 JTSC_MPP = 0.18
 PLATELET_UM2 = 12.0

@@ -30,7 +30,7 @@ def train_rstdp(
     seed: int = 0,
     scenes: int = 400,
     mpp: float = 0.5,
-    threshold: float = 0.5,
+    threshold: float = 0.4,
     progress: Callable[[int, float], None] | None = None,
 ) -> tuple[FirstSpikeNetwork, float]:
     """Train the first-spike network on pixels of scenes, as many of each class.
@@ -130,7 +130,7 @@ def learn(
     labels: Tensor,
     epochs: int,
     seed: int = 0,
-    threshold: float = 0.5,
+    threshold: float = 0.4,
     maps: int = MAPS,
     rates: Rates | None = None,
     steps: int = STEPS,

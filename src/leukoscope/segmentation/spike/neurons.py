@@ -43,16 +43,18 @@ def integrate_and_fire(current: Tensor, steps: int | None = None, threshold: flo
     """
     currents = [current] * steps if steps else list(current.unbind(0))
     potential = torch.full_like(currents[0], threshold / 2)  # half a spike ahead: rates round instead of truncate
+    if not current.requires_grad:
+        out = currents[0].new_empty((len(currents), *potential.shape))
+        for spike, now in zip(out, currents, strict=True):
+            torch.ge(potential.add_(now), threshold, out=spike)
+            potential.sub_(spike, alpha=threshold)
+        return out
     spikes = []
     for now in currents:
         potential = potential + now
-        spike: Tensor = (
-            _Spike.apply(potential - threshold)
-            if potential.requires_grad
-            else ((potential >= threshold).to(potential.dtype))
-        )
-        potential = potential - threshold * spike.detach()
-        spikes.append(spike)
+        fired: Tensor = _Spike.apply(potential - threshold)
+        potential = potential - threshold * fired.detach()
+        spikes.append(fired)
     return torch.stack(spikes)
 
 

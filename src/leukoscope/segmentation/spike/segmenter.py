@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +21,8 @@ __all__ = ["SpikeSegmenter"]
 RGB = NDArray[np.uint8]
 Map = NDArray[np.float32]
 
-WINDOW = 192  # px of a window's own, without its margin
-NEAR = 24  # px: what is farther from any nucleus-dark pixel is no white cell, and is not computed
-BATCH = 4
+WINDOW = 384  # px; a longer window is cut, which bounds memory
+NEAR = 16  # px: what is farther from anything nucleus-dark is no white cell (see `instances.CYTOPLASM_UM`)
 
 
 class SpikeSegmenter(GridSegmenter):
@@ -60,7 +60,7 @@ class SpikeSegmenter(GridSegmenter):
         self.device = _device(device)
         if self.network == "snn":
             self._snn, own = load_snn(folder)
-            self._snn = self._snn.to(self.device)
+            self._snn = self._snn.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
             self.align, self.receptive = self._snn.align, max(NEAR, self._snn.receptive)
         else:
             self._rstdp, own = load_rstdp(folder)
@@ -83,32 +83,23 @@ class SpikeSegmenter(GridSegmenter):
     def _maps(self, rgb: RGB, calibration: Calibration) -> tuple[Map, ...]:
         """Probabilities of nucleus, cell, and the inner part of a cell; 0 far from anything as dark as a nucleus."""
         density = optical_density(rgb, calibration.white)
-        near = ndimage.maximum_filter(density[0] >= self._least, 2 * NEAR + 1, mode="constant")
-        height, width = near.shape
-        maps = np.zeros((3 if self.network == "snn" else 2, height, width), np.float32)
+        dark = ndimage.minimum_filter(density[0], 3, mode="nearest") >= self._least
+        near = ndimage.maximum_filter(dark, 2 * NEAR + 1, mode="constant")
+        maps = np.zeros((3 if self.network == "snn" else 2, *near.shape), np.float32)
         margin = -(-self.receptive // self.align) * self.align
-        own = tuple(min(WINDOW, -(-n // self.align) * self.align) for n in (height, width))
-        padded = np.pad(density, ((0, 0), (margin, margin + own[0]), (margin, margin + own[1])))
-        spots = [
-            (y, x)
-            for y in range(0, height, own[0])
-            for x in range(0, width, own[1])
-            if near[y : y + own[0], x : x + own[1]].any()
-        ]
-        for first in range(0, len(spots), BATCH):
-            batch = spots[first : first + BATCH]
-            windows = np.stack([padded[:, y : y + own[0] + 2 * margin, x : x + own[1] + 2 * margin] for y, x in batch])
-            found = self._run(torch.from_numpy(windows), calibration)[..., margin:-margin, margin:-margin]
-            for (y, x), part in zip(batch, found, strict=True):
-                h, w = min(own[0], height - y), min(own[1], width - x)
-                maps[:, y : y + h, x : x + w] = part[:, :h, :w]
+        padded = np.pad(density, ((0, 0), *((margin, margin + self.align),) * 2))
+        for y, x, height, width in _windows(near, self.align):
+            window = padded[:, y : y + height + 2 * margin, x : x + width + 2 * margin]
+            found = self._run(torch.from_numpy(window[None]), calibration)[0, :, margin:-margin, margin:-margin]
+            part = maps[:, y : y + height, x : x + width]  # smaller than the window at the image's border
+            part[...] = found[:, : part.shape[1], : part.shape[2]]
         maps *= near
         return tuple(maps)
 
     @torch.inference_mode()
     def _run(self, density: Tensor, calibration: Calibration) -> Map:
         """Run the network on windows, uint8 (B, 3, Y, X), and give their maps, float32 (B, maps, Y, X)."""
-        image = density.to(self.device).float()
+        image = density.to(self.device).float().contiguous(memory_format=torch.channels_last)
         if self.network == "rstdp":
             gain = calibration.numbers.get("gain", (1.0,))[0]
             return self._rstdp.probabilities(image, gain).cpu().numpy()
@@ -117,6 +108,16 @@ class SpikeSegmenter(GridSegmenter):
         index = torch.clamp(torch.round(logits * 256), -2048, 2047).to(torch.int32).cpu().numpy()
         probabilities: Map = self._table[index + 2048]
         return probabilities
+
+
+def _windows(near: NDArray[np.bool_], align: int) -> Iterator[tuple[int, int, int, int]]:
+    """Cover what is marked by windows, `(y, x, height, width)`, that begin and end at multiples of `align`."""
+    for rows, columns in ndimage.find_objects(ndimage.label(near)[0]):
+        top, left = (s.start // align * align for s in (rows, columns))
+        bottom, right = (-(-s.stop // align) * align for s in (rows, columns))
+        for y in range(top, bottom, WINDOW):
+            for x in range(left, right, WINDOW):
+                yield y, x, min(WINDOW, bottom - y), min(WINDOW, right - x)
 
 
 def _sigmoid_table() -> Map:
