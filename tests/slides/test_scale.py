@@ -49,6 +49,20 @@ def test_cells_are_told_with_their_places(smear):
     assert cells.centers.max() <= 640
 
 
+def test_a_cells_place_is_where_it_lies_in_a_large_field():
+    """The search looks at the middle of a large field; places are of the whole."""
+    field = np.full((2000, 2400, 3), (225, 222, 215), np.uint8)
+    y, x = np.mgrid[:2000, :2400]
+    places = [(600 + 90 * i, 700 + 110 * j) for i in range(8) for j in range(8)]
+    for cy, cx in places:
+        field[np.hypot(y - cy, x - cx) < 30] = (195, 135, 140)
+    cells = measure_red_cells(field)
+    assert cells is not None
+    assert cells.diameter == pytest.approx(60, rel=0.05)
+    for center in cells.centers:
+        assert min(np.hypot(*(center - place)) for place in places) < 6
+
+
 def test_where_no_red_cells_are_there_is_no_estimate(smear):
     rng = np.random.default_rng(1)
     assert estimate_mpp(np.full((600, 600, 3), 230, np.uint8)) is None

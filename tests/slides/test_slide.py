@@ -207,3 +207,17 @@ def test_a_real_slide_with_two_levels(shared_data):
         fine = slide.read((1000, 1000, 400, 400)).reshape(200, 2, 200, 2, 3).mean((1, 3))
         coarse = slide.read((500, 500, 200, 200), level=1)
         assert np.abs(fine - coarse).mean() < 9
+
+
+def test_openslide_sees_the_same_slide(shared_data):
+    pytest.importorskip("openslide")
+    from leukoscope.slides._openslide import open_openslide
+
+    path = str(shared_data / "slides" / "CMU-1-Small-Region.svs")
+    source = open_openslide(path)
+    with open_slide(path) as slide:
+        assert source.mpp == slide.mpp
+        assert source.levels[0].shape == slide.levels[0].shape
+        ours, theirs = slide.read((700, 500, 300, 400)), source.levels[0].region(700, 1000, 500, 900)
+        assert np.abs(ours.astype(int) - theirs.astype(int)).mean() < 1.5
+    source.close()

@@ -96,19 +96,20 @@ def measure_red_cells(rgb: NDArray[np.uint8]) -> RedCells | None:
     found = []
     factor = 1
     while min(rgb.shape[:2]) / factor >= 4 * _RADII[1]:
-        circles = _circles(_shrink(rgb, factor))
+        image, (y, x) = _shrink(rgb, factor)
+        circles = _circles(image)
         if circles is not None and len(circles):
-            found.append(circles * (factor, factor, factor, 1, 1))
+            found.append(circles * (factor, factor, factor, 1, 1) + (y, x, 0, 0, 0))
         factor *= 2
     return _agree(np.concatenate(found)) if found else None
 
 
-def _shrink(rgb: NDArray[np.uint8], factor: int) -> NDArray[np.float32]:
+def _shrink(rgb: NDArray[np.uint8], factor: int) -> tuple[NDArray[np.float32], tuple[int, int]]:
     """Middle of the image, block means over ``factor`` px, at most ``_FIELD_PX`` wide; float32."""
     h, w = (min(n // factor, _FIELD_PX) * factor for n in rgb.shape[:2])
     y, x = (rgb.shape[0] - h) // 2, (rgb.shape[1] - w) // 2
     part = Image.fromarray(np.ascontiguousarray(rgb[y : y + h, x : x + w]))
-    return np.asarray(part.reduce(factor)).astype(np.float32)
+    return np.asarray(part.reduce(factor)).astype(np.float32), (y, x)
 
 
 def _stain(image: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_], float] | None:
