@@ -109,6 +109,21 @@ def evaluate(
     typer.echo(json.dumps(values, indent=1) if as_json else table(values))
 
 
+@app.command()
+def segment(
+    out: Annotated[Path, typer.Option("--out", help="Folder that receives the weights.")],
+    data: Data = DATA,
+    network: Annotated[str, typer.Option(help="snn (spiking U-Net) or rstdp (first-spike network).")] = "snn",
+    epochs: Annotated[int, typer.Option(min=1, help="Passes.")] = 20,
+    seed: Annotated[int, typer.Option(help="Seed of all randomness.")] = 0,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that make training scenes.")] = 1,
+) -> None:
+    """Train a spike segmenter and measure it on the held-out groups. A killed run goes on when called again."""
+    from .segment.__main__ import main as run
+
+    run(data=data, network=network, out=out, epochs=epochs, seed=seed, workers=workers)
+
+
 def main() -> None:
     """Run the command line; what a user can mend ends in one line and exit code 2."""
     try:

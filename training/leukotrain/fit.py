@@ -59,7 +59,7 @@ class Settings:
     architecture: str = "tf_efficientnet_lite0"
     epochs: int = 12
     epoch_cells: int = 5120
-    batch: int = 64
+    batch: int = 32
     rate: float = 5e-4
     head_rate: float = 2e-3
     decay: float = 0.02

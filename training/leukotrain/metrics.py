@@ -104,20 +104,20 @@ def bootstrap(
     """
     rng = np.random.default_rng(seed)
     members: dict[str, Ints] = {}
-    order = np.argsort(groups, kind="stable")
+    order: Ints = np.argsort(groups, kind="stable")
     names, starts = np.unique(groups[order], return_index=True)
-    for name, part in zip(names, np.split(order, starts[1:]), strict=True):
-        members[str(name)] = part
+    for name, found in zip(names, np.split(order, starts[1:]), strict=True):
+        members[str(name)] = found
     by_stratum: dict[int, list[str]] = {}
     for name, part in members.items():
         by_stratum.setdefault(int(strata[part[0]]), []).append(name)
     values = []
     for _ in range(rounds):
-        drawn = []
+        drawn: list[Ints] = []
         for some in by_stratum.values():
             for k in rng.integers(0, len(some), len(some)):
-                part = members[some[k]]
-                drawn.append(part if len(part) == 1 else part[rng.integers(0, len(part), len(part))])
+                cells = members[some[k]]
+                drawn.append(cells if len(cells) == 1 else cells[rng.integers(0, len(cells), len(cells))])
         values.append(figure(np.concatenate(drawn)))
     low, high = np.nanpercentile(values, [2.5, 97.5])
     return float(low), float(high)

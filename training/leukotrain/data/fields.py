@@ -60,6 +60,22 @@ def _points(file: Path) -> list[tuple[float, float, str]]:
         return [(float(r["y"]), float(r["x"]), r["label"]) for r in csv.DictReader(stream)]
 
 
+Box = tuple[int, int, int, int]  # y0, y1, x0, x1
+
+
+def _boxes(file: Path) -> list[tuple[str, Box]]:
+    with file.open(encoding="utf-8", newline="") as stream:
+        return [
+            (r["label"], (int(float(r["ymin"])), int(float(r["ymax"])), int(float(r["xmin"])), int(float(r["xmax"]))))
+            for r in csv.DictReader(stream)
+        ]
+
+
+def _red_cell_mpp(boxes: list[tuple[str, Box]]) -> float | None:
+    widths = [(y1 - y0 + x1 - x0) / 2 for label, (y0, y1, x0, x1) in boxes if label == "RBC"]
+    return 7.2 / float(np.median(widths)) if widths else None
+
+
 def field_rows(data: Path, work: Path, segmenter: str = "spike") -> list[Row]:
     """Cut the white cells out of ALL-IDB1's fields.
 
@@ -83,7 +99,7 @@ def field_rows(data: Path, work: Path, segmenter: str = "spike") -> list[Row]:
         usable = (diameters >= WHITE_CELL_UM[0]) & (diameters <= WHITE_CELL_UM[1])
         places = np.array([p[:2] for p in points]).reshape(-1, 2)
         pairs = dict(match(centers, places, MATCH_UM / mpp))
-        for i in np.flatnonzero(usable):
+        for i in np.flatnonzero(usable).tolist():
             blasts_inside = sum(
                 label == "blast" and found.cells[_inside(y, image, 0), _inside(x, image, 1)] == i + 1
                 for y, x, label in points
@@ -114,16 +130,13 @@ def negative_rows(data: Path, work: Path, per_field: int = 3) -> list[Row]:
     rows = []
     for image_file, boxes_file, _, group in fields(data, "bccd"):
         image = read_rgb(image_file)
-        with boxes_file.open(encoding="utf-8", newline="") as stream:
-            listed = list(csv.DictReader(stream))
-        boxes = [(r["label"], *(int(float(r[k])) for k in ("ymin", "ymax", "xmin", "xmax"))) for r in listed]
-        white = [b[1:] for b in boxes if b[0] == "WBC"]
-        widths = [(b[2] - b[1] + b[4] - b[3]) / 2 for b in boxes if b[0] == "RBC"]
-        if not widths:
+        boxes = _boxes(boxes_file)
+        mpp = _red_cell_mpp(boxes)
+        if mpp is None:
             continue
-        mpp = 7.2 / float(np.median(widths))
+        white = [place for label, place in boxes if label == "WBC"]
         for kind in ("RBC", "Platelets"):
-            some = [b[1:] for b in boxes if b[0] == kind and not any(_overlap(b[1:], w) for w in white)]
+            some = [p for label, p in boxes if label == kind and not any(_overlap(p, w) for w in white)]
             for k in rng.permutation(len(some))[:per_field]:
                 y0, y1, x0, x1 = some[k]
                 if y1 - y0 < 8 or x1 - x0 < 8:
@@ -205,26 +218,20 @@ def white_cells(
     """
     images, masks, scales, groups = [], [], [], []
     for image_file, boxes_file, _, group in fields(data, "bccd"):
-        with boxes_file.open(encoding="utf-8", newline="") as stream:
-            listed = list(csv.DictReader(stream))
-        widths = [
-            (float(r["xmax"]) - float(r["xmin"]) + float(r["ymax"]) - float(r["ymin"])) / 2
-            for r in listed
-            if r["label"] == "RBC"
-        ]
+        boxes = _boxes(boxes_file)
+        mpp = _red_cell_mpp(boxes)
         outlines = image_file.with_name(f"{image_file.stem}_mask.png")
-        if not widths or not outlines.is_file():
+        if mpp is None or not outlines.is_file():
             continue
         image = read_rgb(image_file)
         with Image.open(outlines) as picture:
             inside = np.asarray(picture.convert("L")) > 0
-        for r in listed:
-            y0, y1, x0, x1 = (int(float(r[k])) for k in ("ymin", "ymax", "xmin", "xmax"))
+        for label, (y0, y1, x0, x1) in boxes:
             box = (slice(max(0, y0), y1), slice(max(0, x0), x1))
-            if r["label"] != "WBC" or inside[box].mean() < 0.2:
+            if label != "WBC" or inside[box].mean() < 0.2:
                 continue
             images.append(image[box])
             masks.append(inside[box])
-            scales.append(7.2 / float(np.median(widths)))
+            scales.append(mpp)
             groups.append(group)
     return images, masks, scales, groups

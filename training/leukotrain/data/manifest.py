@@ -147,7 +147,12 @@ class Manifest:
                 reader = csv.DictReader(stream)
                 if reader.fieldnames != names:
                     raise ManifestError(f"its columns are {reader.fieldnames}", f"Use {', '.join(names)}.", file)
-                rows = [Row(**{**line, "mpp": float(line["mpp"] or "nan")}) for line in reader]
+                rows = [
+                    Row(
+                        r["image"], r["mask"], r["label"], r["group"], r["source"], float(r["mpp"] or "nan"), r["split"]
+                    )
+                    for r in reader
+                ]
         except (OSError, ValueError, TypeError) as error:
             raise ManifestError(f"cannot be read ({error})", "Write it with `leukotrain prepare`.", file) from error
         return cls(rows, file)
