@@ -11,6 +11,7 @@ __all__ = ["split_by_centers"]
 
 SMOOTH_UM = 0.5
 LEAST_UM2 = 2.0
+ORPHAN_UM, ORPHAN_UM2 = 5.0, 10.0  # nucleus so far from any inner part, and so much of it, is a cell by itself
 
 
 def split_by_centers(
@@ -18,8 +19,8 @@ def split_by_centers(
 ) -> NDArray[np.int32]:
     """Give every pixel of nucleus the number of its cell.
 
-    Each connected inner part is a cell, and grows within the cells' body along falling probability (a watershed). A
-    body with a nucleus and without an inner part is a cell, too.
+    Each connected inner part is a cell, and grows within the cells' body along falling probability (a watershed).
+    Nucleus that has no inner part anywhere near is a cell, too.
 
     Parameters
     ----------
@@ -39,10 +40,9 @@ def split_by_centers(
     inner, _ = ndimage.label((smooth > 0.5) & body)
     size = np.bincount(inner.ravel()) * mpp**2
     inner[size[inner] < LEAST_UM2] = 0
-    bodies, n = ndimage.label(body)
-    marked = np.zeros(n + 1, bool)
-    marked[bodies[inner > 0]] = True
-    orphans = np.where(solid & ~marked[bodies], bodies, 0)
+    far = solid if not inner.any() else solid & (ndimage.distance_transform_edt(inner == 0) * mpp > ORPHAN_UM)
+    orphans, _ = ndimage.label(far)
+    orphans[np.bincount(orphans.ravel())[orphans] * mpp**2 < ORPHAN_UM2] = 0
     markers = np.where(inner > 0, inner, np.where(orphans > 0, orphans + inner.max(), 0)).astype(np.int32)
     parts = watershed(-smooth, markers, mask=body)
     own: NDArray[np.int32] = np.where(solid, parts, 0).astype(np.int32)

@@ -13,13 +13,16 @@ __all__ = ["join_basins", "join_lobes"]
 Labels = NDArray[np.int32]
 Map = NDArray[np.float32]
 
-NECK = 0.75  # a neck wider than this part of the narrower basin divides nothing
+# A neck wider than this part of the narrower basin divides nothing; where that leaves more than a cell can be, the
+# next one holds.
+NECKS = (0.75, 0.85, 0.93)
+LARGEST_UM2 = 260.0
 LOBE_UM = 2.7  # a lobe's inscribed radius stays below, a lymphocyte's nucleus above
 GAP_UM = 3.0  # lobes of one nucleus lie no farther apart
 NUCLEUS_UM2 = 110.0  # nor do they come to more, together
 
 
-def join_basins(basins: Labels, depth: Map) -> Labels:
+def join_basins(basins: Labels, depth: Map, mpp: float) -> Labels:
     """Join the watershed's basins that no neck divides.
 
     Parameters
@@ -28,6 +31,8 @@ def join_basins(basins: Labels, depth: Map) -> Labels:
         Basins of the distance transform, 1..n.
     depth : ndarray of float32, shape (Y, X)
         The smoothed distance to the nucleus' edge, µm.
+    mpp : float
+        µm per pixel.
 
     Returns
     -------
@@ -35,10 +40,16 @@ def join_basins(basins: Labels, depth: Map) -> Labels:
         Parts, numbered from 1.
     """
     n = int(basins.max())
-    peak = np.concatenate([[0], ndimage.maximum(depth, basins, np.arange(1, n + 1))])
+    peak = _peak(depth, basins, n)
     a, b, neck = _necks(basins, depth)
-    lower = np.minimum(peak[a], peak[b])
-    return _merge(basins, n, a, b, neck > NECK * lower)
+    width = neck / np.maximum(np.minimum(peak[a], peak[b]), 1e-6)
+    area = np.bincount(basins.ravel(), minlength=n + 1) * mpp**2
+    join = width > NECKS[0]
+    for neck_width in NECKS[1:]:
+        group = _groups(n, a[join], b[join])
+        too_large = np.bincount(group, area)[group] > LARGEST_UM2
+        join &= (width > neck_width) | ~too_large[a]
+    return _groups(n, a[join], b[join])[basins]
 
 
 def join_lobes(parts: Labels, depth: Map, body: NDArray[np.bool_], mpp: float) -> Labels:
@@ -61,15 +72,22 @@ def join_lobes(parts: Labels, depth: Map, body: NDArray[np.bool_], mpp: float) -
         Nuclei, numbered from 1; a nucleus may have several pieces.
     """
     n = int(parts.max())
-    ids = np.arange(1, n + 1)
-    area = np.concatenate([[0], ndimage.sum_labels(parts > 0, parts, ids)]) * mpp**2
-    radius = np.concatenate([[0], ndimage.maximum(depth, parts, ids)])
+    area = np.bincount(parts.ravel(), minlength=n + 1) * mpp**2
+    radius = _peak(depth, parts, n)
     distance, (rows, columns) = ndimage.distance_transform_edt(parts == 0, return_indices=True)
     near = np.where(body & (distance * mpp <= GAP_UM / 2), parts[rows, columns], 0)
     a, b, _ = _necks(near, depth)
     one = (np.minimum(radius[a], radius[b]) < LOBE_UM) & (area[a] + area[b] < NUCLEUS_UM2)
     one &= np.maximum(radius[a], radius[b]) < 1.5 * LOBE_UM
-    return _merge(parts, n, a, b, one)
+    return _groups(n, a[one], b[one])[parts]
+
+
+def _peak(depth: Map, labels: Labels, n: int) -> Map:
+    """Give the greatest depth of each of the labels 0..n; 0 for the background."""
+    peak = np.zeros(n + 1, np.float32)
+    inside = labels > 0
+    np.maximum.at(peak, labels[inside], depth[inside])
+    return peak
 
 
 def _necks(labels: NDArray[np.integer], depth: Map) -> tuple[NDArray[np.intp], NDArray[np.intp], Map]:
@@ -93,11 +111,8 @@ def _necks(labels: NDArray[np.integer], depth: Map) -> tuple[NDArray[np.intp], N
     return unique[0].astype(np.intp), unique[1].astype(np.intp), neck
 
 
-def _merge(labels: Labels, n: int, a: NDArray[np.intp], b: NDArray[np.intp], join: NDArray[np.bool_]) -> Labels:
-    """Give joined labels one number."""
-    links = coo_array((np.ones(int(join.sum())), (a[join], b[join])), shape=(n + 1, n + 1))
-    group = connected_components(links, directed=False)[1]
-    group = np.where(np.arange(n + 1) == 0, 0, group + 1)
-    _, number = np.unique(group, return_inverse=True)
-    merged: Labels = number.astype(np.int32)[labels]
-    return merged
+def _groups(n: int, a: NDArray[np.intp], b: NDArray[np.intp]) -> Labels:
+    """Give each of 0..n the number of the group that the links (a, b) put it in; 0 stays alone, as 0."""
+    links = coo_array((np.ones(len(a)), (a, b)), shape=(n + 1, n + 1))
+    group: Labels = connected_components(links, directed=False)[1].astype(np.int32)
+    return group  # 0 has no links and comes first

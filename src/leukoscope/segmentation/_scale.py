@@ -44,7 +44,7 @@ def guess_mpp(rgb: NDArray[np.uint8]) -> tuple[float, str]:
 
 def _white_cell(rgb: NDArray[np.uint8]) -> float | None:
     """Give µm per pixel from the white cell of a crop, None where none stands out."""
-    seen = rgb.max(axis=2) > 0
+    seen = rgb.max(axis=2) > 8
     if 0.05 < seen.mean() < 0.95 and not seen[[0, -1]].any():
         return CELL_UM / sqrt(4 * float(seen.sum()) / pi)
     density = -np.log(np.maximum(rgb[..., 0], 1) / 255.0)  # nuclei absorb red, red cells do not

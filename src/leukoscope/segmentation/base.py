@@ -20,6 +20,7 @@ from .instances import HALO_UM, label_cells
 __all__ = ["Calibration", "GridSegmenter", "Masks", "Segmenter", "check_rgb", "masked_on_black", "white_point"]
 
 RGB = NDArray[np.uint8]
+BLACK = 8  # of 255: JPEG leaves a little noise on what was exactly black
 Map = NDArray[np.float32]
 
 
@@ -230,11 +231,11 @@ def white_point(rgb: RGB) -> tuple[float, float, float]:
     """Give the color of the empty background, RGB 0..255.
 
     The median color of the greenest fifth of the pixels: red cells, white cells and platelets all absorb green, and
-    a fifth of a smear, at least, is empty. Exactly black pixels do not count: they are a mask.
+    a fifth of a smear, at least, is empty. Black pixels do not count: they are a mask.
     """
     pixels = rgb.reshape(-1, 3)
     pixels = pixels[:: max(1, len(pixels) // 500_000)]
-    pixels = pixels[pixels.any(axis=1)]
+    pixels = pixels[pixels.max(axis=1) > BLACK]
     if not len(pixels):
         return (255.0, 255.0, 255.0)
     green = pixels[:, 1]
@@ -248,7 +249,7 @@ def masked_on_black(rgb: RGB) -> NDArray[np.bool_] | None:
 
     Such an image is black all along its border, or nearly, and a cell's worth of it is not black.
     """
-    black: NDArray[np.bool_] = rgb.max(axis=2) == 0
+    black: NDArray[np.bool_] = rgb.max(axis=2) <= BLACK
     border = np.concatenate([black[0], black[-1], black[1:-1, 0], black[1:-1, -1]])
     if border.mean() < 0.9 or not 0.05 < black.mean() < 0.95:
         return None

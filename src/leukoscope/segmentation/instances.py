@@ -10,6 +10,9 @@ cells, a neck as wide as a lobe divides lobes of one nucleus.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from math import ceil
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -54,21 +57,45 @@ def label_cells(
         The same ids in both, 1..n in the order in which a scan from the top left meets the cells.
     scores : ndarray of float32, shape (n,)
     """
-    empty = np.zeros(nucleus.shape, np.int32)
     solid = _fill(nucleus > 0.5, 4.0 / mpp**2)
-    if not solid.any():
-        return empty, empty.copy(), np.zeros(0, np.float32)
-    body = _fill((cell > 0.5) | solid, 4.0 / mpp**2)
-    if centers is not None:
-        return _cells(split_by_centers(solid, body, centers, mpp), nucleus, cell, body, mpp)
+    # Islands: nuclei with all that can be theirs around them. Between them there is nothing to do.
+    reach = ceil((CYTOPLASM_UM + 1.5) / mpp)
+    islands, n = ndimage.label(ndimage.maximum_filter(solid, 2 * reach + 1, mode="constant"))
+    found: list[_Found] = []
+    for i, box in enumerate(ndimage.find_objects(islands, n), start=1):
+        own = islands[box] == i
+        core = solid[box] & own
+        body = _fill(((cell[box] > 0.5) & own) | core, 4.0 / mpp**2)
+        if centers is not None:
+            parts = split_by_centers(core, body, centers[box], mpp)
+        else:
+            parts = _split_by_shape(core, body, mpp)
+        found += _cells(parts, nucleus[box], body, mpp, (box[0].start, box[1].start))
+    found.sort(key=lambda f: f.first)
+    cells, nuclei = np.zeros(nucleus.shape, np.int32), np.zeros(nucleus.shape, np.int32)
+    for i, one in enumerate(found, start=1):
+        cells[one.box][one.cell] = i
+        nuclei[one.box][one.nucleus] = i
+    return cells, nuclei, np.array([one.score for one in found], np.float32)
+
+
+@dataclass(frozen=True)
+class _Found:
+    first: tuple[int, int]  # the first pixel a scan meets
+    box: tuple[slice, slice]
+    cell: NDArray[np.bool_]
+    nucleus: NDArray[np.bool_]
+    score: float
+
+
+def _split_by_shape(solid: NDArray[np.bool_], body: NDArray[np.bool_], mpp: float) -> Labels:
+    """Give every pixel of nucleus the number of its cell, by where nuclei are narrow."""
     depth = ndimage.distance_transform_edt(_framed(solid))[1:-1, 1:-1].astype(np.float32) * mpp
     depth = np.minimum(depth, DEEPEST_UM)
     depth = ndimage.gaussian_filter(depth, SMOOTH_UM / mpp, truncate=3.0)
     depth[~solid] = 0
     basins = watershed(-depth, _peaks(depth, 0.8 / mpp), mask=solid).astype(np.int32)
-    parts = join_basins(basins, depth)
-    parts = join_lobes(parts, depth, body, mpp)
-    return _cells(parts, nucleus, cell, body, mpp)
+    return join_lobes(join_basins(basins, depth, mpp), depth, body, mpp)
 
 
 def _framed(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -97,38 +124,29 @@ def _peaks(depth: Map, radius: float) -> Labels:
     return markers
 
 
-def _cells(
-    parts: Labels, nucleus: Map, cell: Map, body: NDArray[np.bool_], mpp: float
-) -> tuple[Labels, Labels, NDArray[np.float32]]:
+def _cells(parts: Labels, nucleus: Map, body: NDArray[np.bool_], mpp: float, corner: tuple[int, int]) -> list[_Found]:
     """Give every nucleus the cytoplasm around it, and keep what is a white cell."""
+    if not parts.any():
+        return []
     reach = ndimage.distance_transform_edt(parts == 0, return_indices=True)
     distance, (rows, columns) = reach[0] * mpp, reach[1]
     owner = np.where(body & (distance <= CYTOPLASM_UM), parts[rows, columns], 0).astype(np.int32)
-    cells, nuclei = np.zeros_like(owner), np.zeros_like(owner)
-    scores: list[float] = []
-    kept: list[tuple[int, int, tuple[slice, slice], NDArray[np.bool_], NDArray[np.bool_], float]] = []
+    found = []
     disk = _disk(0.75 / mpp)
     for region in regionprops(owner):
         top, left, bottom, right = region.bbox
-        box = slice(top, bottom), slice(left, right)
-        core = parts[box] == region.label
+        core = parts[top:bottom, left:right] == region.label
         if max(bottom - top, right - left) * mpp > LARGEST_UM or core.sum() * mpp**2 < SMALLEST_NUCLEUS_UM2:
             continue
         whole = _tidy(region.image, core, disk)
-        if whole.sum() * mpp**2 < SMALLEST_CELL_UM2:
+        score = _score(nucleus[top:bottom, left:right], core)
+        if whole.sum() * mpp**2 < SMALLEST_CELL_UM2 or score < LEAST_SCORE:
             continue
-        score = _score(nucleus[box], core)
-        if score < LEAST_SCORE:
-            continue
-        first = np.flatnonzero(whole[np.flatnonzero(whole.any(axis=1))[0]])[0]
-        row = top + int(np.flatnonzero(whole.any(axis=1))[0])
-        kept.append((row, left + int(first), box, whole, core & whole, score))
-    kept.sort(key=lambda k: k[:2])
-    for i, (_, _, box, whole, core, score) in enumerate(kept, start=1):
-        cells[box][whole] = i
-        nuclei[box][core] = i
-        scores.append(score)
-    return cells, nuclei, np.array(scores, np.float32)
+        y, x = corner[0] + top, corner[1] + left
+        row, column = np.argwhere(whole)[0]
+        box = slice(y, y + bottom - top), slice(x, x + right - left)
+        found.append(_Found((y + int(row), x + int(column)), box, whole, core & whole, score))
+    return found
 
 
 def _disk(radius: float) -> NDArray[np.bool_]:

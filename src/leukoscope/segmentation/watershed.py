@@ -55,7 +55,9 @@ def stain_density(rgb: NDArray[np.uint8], white: tuple[float, float, float]) -> 
     """
     table = -np.log(np.maximum(np.arange(256, dtype=np.float32), 1)[:, None] / np.asarray(white, np.float32))
     table = np.maximum(table, 0).astype(np.float32)
-    density = np.stack([table[rgb[..., c], c] for c in range(3)], axis=-1)
+    density = np.empty(rgb.shape, np.float32)
+    for c in range(3):
+        density[..., c] = np.ascontiguousarray(table[:, c])[rgb[..., c]]
     density[rgb.max(axis=2) == 0] = 0
     return density
 
