@@ -14,7 +14,7 @@ from PIL import Image
 
 from leukoscope.classification import Classifier
 
-from .data.fields import white_cells
+from .data.fields import left_out_cells
 from .data.manifest import Manifest, Row
 from .data.sources import NOT_BLAST, read_rgb
 from .metrics import Metric, auroc, balanced_accuracy, bootstrap, calibration_error, macro_f1, share
@@ -102,7 +102,10 @@ def measure(rows: Sequence[Row], proba: Probabilities, classes: Sequence[str]) -
     add_share("called blast", "PBC", pbc, called)
     add_share("called blast", "PBC, lymphocytes", pbc & (labels == "lymphocyte"), called)
     add_share("called blast", "ALL-IDB1, blasts", idb & is_blast, called)
-    add_share("called blast", "ALL-IDB1, other white cells", idb & (labels == NOT_BLAST), called)
+    add_share("called blast", "ALL-IDB1, healthy white cells", idb & (labels == NOT_BLAST), called)
+    add_share("called blast", "BCCD, white cells", (sources == "bccd") & (labels == NOT_BLAST), called)
+    artefact = labels == "artefact"
+    add_share("called artefact", "ALL-IDB1 and BCCD, no white cells", artefact, best == index["artefact"])
     for name, use in (("C-NMC", cnmc), ("PBC", known)):
         figure = lambda i: calibration_error(best[i] == truth[i], proba[i, best[i]])  # noqa: E731
         add("calibration error (ECE)", name, use, figure, truth)
@@ -112,7 +115,7 @@ def measure(rows: Sequence[Row], proba: Probabilities, classes: Sequence[str]) -
 def evaluate(
     model: Classifier, manifest: Manifest, data: Path, work: Path, baselines: bool = True, log: Log | None = None
 ) -> list[Metric]:
-    """Measure a model on the rows of split "test", and on BCCD's white cells, a source left out altogether.
+    """Measure a model on the rows of split "test", and on JTSC's white cells, a source left out altogether.
 
     Parameters
     ----------
@@ -129,14 +132,14 @@ def evaluate(
     rows = [row for row in manifest if row.split == "test"]
     say(f"{len(rows)} held-out cells")
     metrics = measure(rows, predict(model, rows, (work, data)), model.classes)
-    say("BCCD's white cells")
-    images, masks, scales, groups = white_cells(data)
+    say("JTSC's white cells")
+    images, masks, groups = left_out_cells(data)
     if images:
-        called = model.predict_proba(images, masks, scales).argmax(axis=1) == model.classes.index("blast")
+        called = model.predict_proba(images, masks).argmax(axis=1) == model.classes.index("blast")
         value, low, high = share(called, np.array(groups))
-        note = "no white cell of this source was trained on"
+        note = "nothing of this source was trained on; scale not known"
         metrics.append(
-            Metric("called blast", "BCCD, white cells", value, low, high, len(images), len(set(groups)), note)
+            Metric("called blast", "JTSC, white cells", value, low, high, len(images), len(set(groups)), note)
         )
     say("speed")
     metrics.append(_speed(model, rows, (work, data)))

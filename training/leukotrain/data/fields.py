@@ -17,9 +17,9 @@ from leukoscope.segmentation import get_segmenter
 from leukoscope.slides.scale import estimate_mpp
 
 from .manifest import Row
-from .sources import NOT_BLAST, fields, read_rgb, split_of
+from .sources import NOT_BLAST, crops_with_masks, fields, read_rgb, split_of
 
-__all__ = ["cells_and_centers", "field_rows", "match", "negative_rows", "white_cells"]
+__all__ = ["cells_and_centers", "field_rows", "left_out_cells", "match", "negative_rows"]
 
 WHITE_CELL_UM: Final = (6.5, 24.0)  # diameters of what may be a white cell
 MATCH_UM: Final = 4.0
@@ -79,8 +79,9 @@ def _red_cell_mpp(boxes: list[tuple[str, Box]]) -> float | None:
 def field_rows(data: Path, work: Path, segmenter: str = "spike") -> list[Row]:
     """Cut the white cells out of ALL-IDB1's fields.
 
-    A cell matched to a blast's point is a blast. A cell matched to another point is not one, nor is any cell of a
-    healthy donor's field; of which class it is, nobody wrote down. Other cells of patients' fields are left out.
+    A cell matched to a blast's point is a blast; no cell of a healthy donor's field is one, of which class it is,
+    nobody wrote down. Other cells of patients' fields are left out, those with a point of another kind too: many of
+    them look like the blasts beside them. So are cells that the field's border cuts.
     """
     folder = work / "fields"
     folder.mkdir(parents=True, exist_ok=True)
@@ -104,8 +105,12 @@ def field_rows(data: Path, work: Path, segmenter: str = "spike") -> list[Row]:
                 label == "blast" and found.cells[_inside(y, image, 0), _inside(x, image, 1)] == i + 1
                 for y, x, label in points
             )
-            if i in pairs:
-                label = "blast" if points[pairs[i]][2] == "blast" else NOT_BLAST
+            if any(
+                edge in (0, side) for span, side in zip(boxes[i], image.shape, strict=False) for edge in _ends(span)
+            ):
+                continue
+            if i in pairs and points[pairs[i]][2] == "blast":
+                label = "blast"
             elif kind == "healthy" and not blasts_inside:
                 label = NOT_BLAST
             else:
@@ -123,7 +128,7 @@ def field_rows(data: Path, work: Path, segmenter: str = "spike") -> list[Row]:
 
 
 def negative_rows(data: Path, work: Path, per_field: int = 3) -> list[Row]:
-    """Cut red cells and platelets out of BCCD's fields, by their boxes: artefacts to a classifier of white cells."""
+    """Cut BCCD's fields: red cells and platelets by their boxes, as artefacts; white cells, which are no blasts."""
     folder = work / "bccd"
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(0)
@@ -145,6 +150,18 @@ def negative_rows(data: Path, work: Path, per_field: int = 3) -> list[Row]:
                 name = f"{image_file.stem}-{kind.lower()}{k:02d}"
                 box = (slice(y0, y1), slice(x0, x1))
                 rows.append(_save(folder, work, name, image, mask, box, "artefact", group, "bccd", mpp))
+        outlines = image_file.with_name(f"{image_file.stem}_mask.png")
+        if not outlines.is_file():
+            continue
+        with Image.open(outlines) as picture:
+            inside = np.asarray(picture.convert("L")) > 0
+        for k, (y0, y1, x0, x1) in enumerate(white):
+            mask = np.zeros_like(inside)
+            box = (slice(max(0, y0), y1), slice(max(0, x0), x1))
+            mask[box] = inside[box]
+            if inside[box].mean() >= 0.2:
+                name = f"{image_file.stem}-wbc{k:02d}"
+                rows.append(_save(folder, work, name, image, mask, box, NOT_BLAST, group, "bccd", mpp))
     return rows
 
 
@@ -190,6 +207,10 @@ def _span(center: int, radius: float, length: int) -> slice:
     return slice(max(0, math.floor(center - radius)), min(length, math.ceil(center + radius) + 1))
 
 
+def _ends(span: slice) -> tuple[int, int]:
+    return int(span.start), int(span.stop)
+
+
 def _inside(value: float, image: NDArray[np.uint8], axis: int) -> int:
     return int(min(max(value, 0), image.shape[axis] - 1))
 
@@ -209,29 +230,14 @@ def _overlap(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
     return a[0] < b[1] and b[0] < a[1] and a[2] < b[3] and b[2] < a[3]
 
 
-def white_cells(
-    data: Path,
-) -> tuple[list[NDArray[np.uint8]], list[NDArray[np.bool_]], list[float], list[str]]:
-    """Cut out BCCD's white cells, which no model is trained on: images, masks, µm per pixel, groups.
-
-    Outlines are the data set's own, within the box of one white cell; µm per pixel is from the red cells' boxes.
-    """
-    images, masks, scales, groups = [], [], [], []
-    for image_file, boxes_file, _, group in fields(data, "bccd"):
-        boxes = _boxes(boxes_file)
-        mpp = _red_cell_mpp(boxes)
-        outlines = image_file.with_name(f"{image_file.stem}_mask.png")
-        if mpp is None or not outlines.is_file():
-            continue
-        image = read_rgb(image_file)
-        with Image.open(outlines) as picture:
-            inside = np.asarray(picture.convert("L")) > 0
-        for label, (y0, y1, x0, x1) in boxes:
-            box = (slice(max(0, y0), y1), slice(max(0, x0), x1))
-            if label != "WBC" or inside[box].mean() < 0.2:
-                continue
-            images.append(image[box])
-            masks.append(inside[box])
-            scales.append(mpp)
+def left_out_cells(data: Path) -> tuple[list[NDArray[np.uint8]], list[NDArray[np.bool_]], list[str]]:
+    """Read JTSC's white cells, a source that no model is trained on: images, masks, groups. Its scale is not known."""
+    images, masks, groups = [], [], []
+    for image_file, mask_file, group in crops_with_masks(data, "jtsc"):
+        with Image.open(mask_file) as picture:
+            mask = np.asarray(picture.convert("L")) > 0
+        if mask.any():
+            images.append(read_rgb(image_file))
+            masks.append(mask)
             groups.append(group)
-    return images, masks, scales, groups
+    return images, masks, groups

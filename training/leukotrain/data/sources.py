@@ -62,7 +62,7 @@ LICENSES: Final = (
     {"source": "C-NMC 2019", "license": "CC BY 3.0", "use": "blasts and normal B precursors (here: lymphocyte)"},
     {"source": "PBC, Barcelona", "license": "CC BY 4.0", "use": "all classes but blast"},
     {"source": "ALL-IDB1", "license": "research use, no redistribution", "use": "cells cut from fields"},
-    {"source": "BCCD", "license": "MIT", "use": "red cells and platelets, as artefact"},
+    {"source": "BCCD", "license": "MIT", "use": "red cells and platelets, as artefact; white cells, as no blasts"},
     {"source": "EfficientNet-Lite0, ImageNet", "license": "Apache-2.0", "use": "initial weights"},
 )
 
@@ -134,3 +134,8 @@ def pbc_rows(data: Path, work: Path) -> list[Row]:
 def fields(data: Path, dataset: str) -> list[tuple[Path, Path, str, str]]:
     """List the fields of ALL-IDB1 or BCCD: image, the CSV of its points or boxes, label, group."""
     return [(data / r["path"], data / r["points"], r["label"], r["group"]) for r in _listed(data, dataset)]
+
+
+def crops_with_masks(data: Path, dataset: str) -> list[tuple[Path, Path, str]]:
+    """List the crops of JTSC: image, mask, group."""
+    return [(data / r["path"], data / r["mask"], r["group"]) for r in _listed(data, dataset)]
