@@ -1,4 +1,4 @@
-"""The labeled pixels segmenters train on: whole fields and single cells as optical density, with what is known of them.
+"""The labeled pixels segmenters train on: fields and single cells as optical density, with what is known of them.
 
 Knowledge is partial. In crops of one cell only that cell is outlined; in the fields of ALL-IDB1 blasts have a point, and
 no outline. What is not known is marked so, and no loss is taken there.
@@ -161,7 +161,7 @@ def _masked(folder: Path, row: object) -> Canvas:
 
 
 def _field(folder: Path, row: object, masks: pd.DataFrame) -> list[Canvas]:
-    """A field with points: nuclei by threshold where a point vouches for them; and crops with true masks from it."""
+    """Load a field with points, whose nuclei are thresholded where a point vouches for them, and its masked crops."""
     path = folder / row.path  # type: ignore[attr-defined]
     rgb = np.asarray(Image.open(path).convert("RGB"))
     mpp = estimate_mpp(rgb) or 0.1
@@ -209,7 +209,6 @@ def _with_points(od: NDArray[np.uint8], points: pd.DataFrame, step: float, group
     unknown_nucleus = ndimage.binary_dilation(large & ~known, _disk(3)) & ~known
     # Cytoplasm has no outline here: a ring around every nucleus stays open.
     unknown_cell = ndimage.binary_dilation(large, _disk(3.5)) & ~known | unknown_nucleus
-    # Healthy donors' fields: what is large, dark and compact is a white cell's nucleus, one way or another.
     return Canvas(
         "all_idb1", group, od, np.where(known, cells, 0).astype(np.int16), known, unknown_cell, unknown_nucleus
     )

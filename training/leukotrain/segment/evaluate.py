@@ -46,7 +46,7 @@ def evaluate(segmenter: Segmenter, folder: Path, held_out: bool = True) -> dict[
 
 
 def _truths(classes: NDArray[np.uint8], dataset: str, mpp: float) -> list[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
-    """The masked cells of an image, (cell, nucleus); crops of one cell have theirs in the middle."""
+    """Give the masked cells of an image, (cell, nucleus); crops of one cell have theirs in the middle."""
     parts, n = ndimage.label(classes > 0)
     wanted = [i for i in range(1, n + 1) if np.count_nonzero(parts == i) * mpp**2 > 10]
     if dataset != "bccd" and wanted:

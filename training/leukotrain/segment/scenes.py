@@ -68,7 +68,7 @@ class SceneMaker:
         return self._finish(canvas, where, rng)
 
     def _compose(self, rng: Rng, empty: bool = False) -> Canvas:
-        """A clump of touching cells on background from another image."""
+        """Compose a clump of touching cells on background from another image."""
         side = round(self.size * self.mpp / BANK_MPP * 1.4)
         ground = self._ground(rng, side)
         if empty:
@@ -178,7 +178,7 @@ def stained(od: NDArray[np.float32], inside: NDArray[np.bool_], rng: Rng) -> NDA
 
 
 def _inner(cells: NDArray[np.int16]) -> NDArray[np.bool_]:
-    """The inner part of every cell: where the distance to its edge is over 0.45 of the largest."""
+    """Give the inner part of every cell: where the distance to its edge is over 0.45 of the largest."""
     inner = np.zeros(cells.shape, bool)
     padded = np.pad(cells, 1, mode="edge")
     for i, box in enumerate(ndimage.find_objects(padded.astype(np.int32)), start=1):
@@ -210,7 +210,7 @@ def _turn(cell: Cutout, rng: Rng) -> tuple[NDArray[np.float32], NDArray[np.bool_
 
 
 def _spot(placed: list[tuple[float, float, float]], radius: float, side: int, rng: Rng) -> tuple[float, float] | None:
-    """A place that touches a cell already placed, and overlaps none by much."""
+    """Find a place that touches a cell already placed, and overlaps none by much."""
     if not placed:
         return float(side * rng.uniform(0.3, 0.7)), float(side * rng.uniform(0.3, 0.7))
     for _ in range(20):

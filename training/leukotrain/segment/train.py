@@ -19,7 +19,7 @@ from .train_snn import train_snn
 
 __all__ = ["train_segmenter"]
 
-LEAST_RED = 14  # steps of 1/128: density 0.11 in red; `tests/training/test_segment.py` holds masked nuclei above it
+LEAST_RED = 8  # steps of 1/128: density 0.06 in red; `tests/training/test_segment.py` holds masked nuclei above it
 
 
 def train_segmenter(
@@ -33,6 +33,7 @@ def train_segmenter(
     progress: Callable[[int, float], None] | None = None,
     bank: list[Canvas] | None = None,
     score: bool = True,
+    scenes: int | None = None,
 ) -> dict[str, Any]:
     """Train, evaluate and export a spike network.
 
@@ -56,6 +57,8 @@ def train_segmenter(
         Already loaded data.
     score : bool
         Whether to evaluate on the groups held out.
+    scenes : int, optional
+        Training scenes, per epoch (snn; 1024 by default) or in all (rstdp; 400).
 
     Returns
     -------
@@ -82,10 +85,12 @@ def train_segmenter(
     bank = load_bank(data) if bank is None else bank
     old = _described(out)
     if network == "snn":
-        trained = train_snn(bank, out / "training", epochs, seed, mpp=mpp, workers=workers, progress=progress)
+        trained = train_snn(
+            bank, out / "training", epochs, seed, scenes or 1024, mpp=mpp, workers=workers, progress=progress
+        )
         own = export_snn(trained, out)
     else:
-        first, stain = train_rstdp(bank, epochs, seed, mpp=mpp, progress=progress)
+        first, stain = train_rstdp(bank, epochs, seed, scenes or 400, mpp=mpp, progress=progress)
         own = export_rstdp(first, stain, out)
     networks = {**old.get("networks", {}), network: own}
     metrics = dict(old.get("metrics", {}))
@@ -106,7 +111,7 @@ def _described(out: Path) -> dict[str, Any]:
 
 
 def _best(metrics: dict[str, Any], networks: dict[str, Any]) -> str:
-    """The network with the higher mean IoU over sets, cells and nuclei alike; without figures, the first."""
+    """Choose the network with the higher mean IoU over sets, cells and nuclei alike; without figures, the first."""
 
     def mean(name: str) -> float:
         values = [m["value"] for m in metrics.get(name, {}).values()]

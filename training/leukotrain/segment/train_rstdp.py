@@ -118,11 +118,13 @@ def pixels(time: Tensor, truth: np.ndarray, count: int, rng: np.random.Generator
     for label in range(len(CLASSES)):
         at = np.argwhere(inner == label)
         at = at[rng.choice(len(at), count, replace=len(at) < count)]
-        for b, y, x in at:
-            inputs.append(time[b, :, y - reach : y + reach + 1, x - reach : x + reach + 1].reshape(-1))
-            labels.append(label)
+        b, y, x = (torch.from_numpy(a)[:, None, None] for a in at.T)
+        step = torch.arange(-reach, reach + 1)
+        windows = time[b, :, y + step[None, :, None], x + step[None, None, :]]  # (count, k, k, maps)
+        inputs.append(windows.movedim(-1, 1).flatten(1))
+        labels += [label] * count
     order = torch.from_numpy(rng.permutation(len(labels)))
-    return torch.stack(inputs)[order], torch.tensor(labels)[order]
+    return torch.cat(inputs)[order], torch.tensor(labels)[order]
 
 
 def learn(

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
 from leukoscope.segmentation.spike.unet import SpikingUNet
@@ -50,7 +50,7 @@ def segmentation_loss(logits: Tensor, target: Tensor, known: Tensor) -> Tensor:
     -------
     Tensor, a scalar
     """
-    entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none") * known
+    entropy = functional.binary_cross_entropy_with_logits(logits, target, reduction="none") * known
     per_map = entropy.sum((0, 2, 3)) / known.sum((0, 2, 3)).clamp(min=1)
     found = torch.sigmoid(logits) * known
     truth = target * known
@@ -164,6 +164,7 @@ def _resume(
             _, i, name = key.split(".")
             state.setdefault(int(i), {})[name] = value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-    for _ in range(done * (settings["scenes"] // BATCH)):  # type: ignore[arg-type,call-overload]
-        schedule.step()
+    past = done * (int(settings["scenes"]) // BATCH)
+    schedule.load_state_dict({**schedule.state_dict(), "last_epoch": past - 1, "_step_count": past + 1})
+    schedule.step()  # sets the rate of the next step
     return done

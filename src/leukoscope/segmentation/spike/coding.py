@@ -1,7 +1,7 @@
 """From stain to spike times: planes of optical density, contrast filters, intensity-to-latency, inhibition.
 
-Rank-order coding after Mozafari et al. 2018 (DoG and Gabor filters, strongest response fires first, point-wise inhibition),
-with one difference that whole slides ask for: the edges of the latency bins are figures of the slide, never of a tile,
+Rank-order coding after Mozafari et al. 2018 (DoG and Gabor filters, strongest response fires first, point-wise
+inhibition), with one difference that whole slides ask for: the edges of the latency bins are figures of the slide, never of a tile,
 so that an empty tile has nothing to promote to a first spike.
 
 Densities are whole numbers and filters sit on a fixed-point grid, so responses, and with them spike times, come out the
@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional
 
 from .fixedpoint import quantize
 
@@ -93,7 +93,7 @@ def density_planes(density: Tensor) -> Tensor:
     Returns
     -------
     Tensor of float32, shape (B, 4, Y, X)
-        Red, green, saturation (largest minus smallest density), and red beyond a quarter of green; whole numbers, 0..255.
+        Red, green, saturation (largest minus smallest density), and red beyond a quarter of green; whole, 0..255.
     """
     red, green = density[:, 0], density[:, 1]
     saturation = density.amax(1) - density.amin(1)
@@ -212,4 +212,4 @@ def _gauss(sigma: float) -> Tensor:
 
 def _filter(image: Tensor, kernels: Tensor) -> Tensor:
     """Correlate (B, 1, Y, X) with (n, k, k); what lies outside is empty."""
-    return F.conv2d(image, kernels[:, None].to(image), padding=kernels.shape[-1] // 2)
+    return functional.conv2d(image, kernels[:, None].to(image), padding=kernels.shape[-1] // 2)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import ndimage
-from torch.nn import functional as F
+from torch.nn import functional
 
 from .coding import gabor_kernel
 
@@ -19,9 +19,9 @@ BINS = 15
 def spike_edges(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Show where the first spikes of a Gabor code fall: the strongest fifteenth of an image's edges.
 
-    Four Gabor filters of 5 px, point-wise inhibition, 15 latency bins of equal count, the first bin kept and blurred over
-    9 px. The bins are the image's own, so by construction one fifteenth of whatever responds is marked, on an empty tile
-    too: an illustration of rank-order coding, not a segmentation.
+    Four Gabor filters of 5 px, point-wise inhibition, 15 latency bins of equal count, the first bin kept and blurred
+    over 9 px. The bins are the image's own, so by construction one fifteenth of whatever responds is marked, on an
+    empty tile too: an illustration of rank-order coding, not a segmentation.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def spike_edges(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
     """
     gray = torch.from_numpy(rgb.astype(np.float32).mean(axis=2) / 255)[None, None]
     kernels = torch.stack([gabor_kernel(5, a) for a in ANGLES])[:, None].float()
-    response = F.conv2d(F.pad(gray, (2, 2, 2, 2), mode="replicate"), kernels)[0].abs().numpy()
+    response = functional.conv2d(functional.pad(gray, (2, 2, 2, 2), mode="replicate"), kernels)[0].abs().numpy()
     winner = response == response.max(axis=0)
     response = np.where(winner & (response > 1e-6), response, 0)
     strong = np.sort(response[response > 0])[::-1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional
 
 from .coding import FAMILIES, FILTER_REACH, density_planes, inhibit, latency, responses, waves
 from .fixedpoint import check_exact, quantize
@@ -16,7 +16,7 @@ WEIGHT_BITS = 8
 
 
 class FirstSpikeNetwork:
-    """Non-leaky integrate-and-fire maps on rank-order coded stain contrast (the idea: Mozafari et al. 2018; dense: ours).
+    """Non-leaky integrate-and-fire maps on rank-order coded stain contrast (Mozafari et al. 2018; dense: ours).
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ class FirstSpikeNetwork:
         classes = len(CLASSES)
         fired = potential = None
         for t, wave in enumerate(waves(self.times(density, gain), self.steps)):
-            now = F.conv2d(wave, weight, padding=weight.shape[-1] // 2)
+            now = functional.conv2d(wave, weight, padding=weight.shape[-1] // 2)
             now = now.unflatten(1, (classes, -1)).amax(2)
             if fired is None or potential is None:
                 fired, potential = torch.full(now.shape, self.steps, dtype=torch.int16, device=now.device), now
