@@ -122,6 +122,7 @@ def test_results_never_land_in_the_installed_package(tmp_path: Path) -> None:
     assert settings.default_output(str(tmp_path / "slide.svs")) == tmp_path
 
 
+@pytest.mark.slow
 def test_triton_does_not_end_a_viewer_that_draws_with_mesa() -> None:
     code = (
         "import napari\n"

@@ -28,12 +28,13 @@ from .layers import (
     face_colors,
     features,
     labels_layer,
-    placement,
+    place,
     positions,
+    slide_address,
     slide_layer,
 )
 from .notify import warn
-from .overlay import ClassOverlay
+from .overlay import ClassOverlay, painted_levels
 from .review import bind_keys
 from .settings import prefer_case_reader, user_settings
 
@@ -219,7 +220,7 @@ class Session:
     def _show_slide(self, slide: Slide | None) -> None:
         case = self._case()
         address = case.slide.address if slide is None else slide.address
-        self.slide = next((layer for layer in self.viewer.layers if _address(layer) == address), None)
+        self.slide = next((layer for layer in self.viewer.layers if slide_address(layer) == address), None)
         if self.slide is None:
             try:
                 slide = slide or open_slide(address, mpp=case.mpp)
@@ -228,7 +229,7 @@ class Session:
                 return
             self.slide = self._add(slide_layer(slide))
             self.viewer.layers.move(self.viewer.layers.index(self.slide), 0)
-        self._place(self.slide)
+        place(self.slide, case.mpp)
 
     def _show_cells(self) -> None:
         case = self._case()
@@ -250,12 +251,12 @@ class Session:
             layer.features = features(table)
             layer.size = diameters(table, case.mpp)
             layer.face_color = face_colors(table["label"], case.taxonomy)
-        self._place(layer)
+        place(layer, case.mpp)
         layer.refresh()
 
     def _sync_labels(self) -> None:
         case, began = self._case(), time.monotonic()
-        levels, table = case.label_levels(), case.cells
+        levels, table = painted_levels(case.painter()), case.cells
         if self.overlay is None:
             drawn = ClassOverlay(levels, table["cell_id"], table["label"], case.taxonomy)
             self.overlay = self._add(labels_layer(drawn, case.mpp))
@@ -266,16 +267,10 @@ class Session:
             drawn = self.overlay.metadata["leukoscope"]["overlay"]
             drawn.replace_levels(levels)
             drawn.assign(table["cell_id"], table["label"])
-            self._place(self.overlay)
+            place(self.overlay, case.mpp)
             self.overlay.refresh()
         # all outlines are read each time: while an analysis runs, no more than a tenth of the time goes there
         self._labels_due = time.monotonic() + LABELS_SHARE * (time.monotonic() - began)
-
-    def _place(self, layer: Any) -> None:
-        # an overridden µm/px moves the slide along with its cells
-        for name, value in placement(self._case().mpp).items():
-            if tuple(getattr(layer, name)) != value:
-                setattr(layer, name, value)
 
     def _add(self, data: LayerData) -> Any:
         return self.viewer.add_layer(Layer.create(*data))
@@ -311,8 +306,3 @@ def session_of(viewer: Any) -> Session:
     if viewer not in _sessions:
         _sessions[viewer] = Session(viewer)
     return _sessions[viewer]
-
-
-def _address(layer: Any) -> str | None:
-    slide = layer.metadata.get("leukoscope", {}).get("slide")
-    return None if slide is None else str(slide.address)

@@ -26,7 +26,7 @@ from leukoscope.slides import Slide
 
 from ._state import session_of
 from .analysis_job import AnalysisJob
-from .choices import Choices, case_status, parse_mpp, slides_in
+from .choices import Choices, case_status, duration, mpp_in_words, parse_mpp, slides_in
 from .commands import show_counts
 from .notify import reporting_errors, say, show_error_line
 from .settings import default_output
@@ -137,7 +137,7 @@ class AnalyzeWidget(QWidget):
 
     def _on_slide(self, *_: Any) -> None:
         slide = self.slide
-        self.mpp_source.setText("Open a slide first: File, Open." if slide is None else _source(slide))
+        self.mpp_source.setText("Open a slide first: File, Open." if slide is None else mpp_in_words(slide))
         self.choices.mpp.setPlaceholderText("" if slide is None or slide.mpp is None else f"{slide.mpp:.4g}")
         self.choices.output.setPlaceholderText("" if slide is None else str(default_output(slide.address)))
         if self.job is None:
@@ -232,7 +232,7 @@ class AnalyzeWidget(QWidget):
     def _on_block(self, event: BlockDone) -> None:
         self.progress.setValue(event.done)
         if self.job is not None and not self.job.canceling:
-            left = f", about {_duration(event.remaining)} left" if event.done < event.blocks else ""
+            left = f", about {duration(event.remaining)} left" if event.done < event.blocks else ""
             self.status.setText(f"{event.done} of {event.blocks} blocks, {event.cells} cells{left}")
         if not self._timer.isActive():
             self._timer.start()
@@ -248,7 +248,7 @@ class AnalyzeWidget(QWidget):
     def _on_finished(self, event: Finished) -> None:
         self.session.show(event.case, refit=False)
         carried, orphans = event.case.carried, event.case.orphans
-        text = f"{event.cells} cells in {_duration(event.seconds)}"
+        text = f"{event.cells} cells in {duration(event.seconds)}"
         if len(carried):
             text += f"; {len(carried) - len(orphans)} reviewed labels carried over"
         if len(orphans):
@@ -309,14 +309,3 @@ class AnalyzeWidget(QWidget):
         self.choices.setEnabled(not running)
         self.cancel.setEnabled(running)
         self.progress.setVisible(running)
-
-
-def _source(slide: Slide) -> str:
-    if slide.mpp is None:
-        return "Unknown: type it in. Cells cannot be found without it."
-    origin = {"metadata": "from the file", "red cells": "estimated from the red cells (7.2 µm)", "given": "given"}
-    return f"{slide.mpp:.4g}, {origin.get(slide.mpp_source, slide.mpp_source)}; type another to override"
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"

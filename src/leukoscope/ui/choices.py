@@ -18,7 +18,7 @@ from leukoscope.slides import Slide, open_slide
 
 from .settings import user_settings
 
-__all__ = ["CaseStatus", "Choices", "case_status", "parse_mpp", "slides_in"]
+__all__ = ["CaseStatus", "Choices", "case_status", "duration", "mpp_in_words", "parse_mpp", "slides_in"]
 
 NO_MODEL = "none"
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -135,6 +135,19 @@ def parse_mpp(text: str) -> float | None:
     if not 0.01 <= value <= 10:
         raise SettingsError(f"{text!r} µm per pixel is not possible", "Type a number between 0.01 and 10, or nothing")
     return value
+
+
+def mpp_in_words(slide: Slide) -> str:
+    """Say what µm per pixel is, and where the figure comes from."""
+    if slide.mpp is None:
+        return "Unknown: type it in. Cells cannot be found without it."
+    origin = {"metadata": "from the file", "red cells": "estimated from the red cells (7.2 µm)", "given": "given"}
+    return f"{slide.mpp:.4g}, {origin.get(slide.mpp_source, slide.mpp_source)}; type another to override"
+
+
+def duration(seconds: float) -> str:
+    """Say how long, in seconds or minutes."""
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
 def _status(case: Case) -> CaseStatus:

@@ -28,7 +28,10 @@ __all__ = [
     "face_colors",
     "features",
     "labels_layer",
+    "place",
+    "placement",
     "positions",
+    "slide_address",
     "slide_layer",
 ]
 
@@ -62,6 +65,19 @@ def placement(mpp: float | None) -> dict[str, Any]:
     if mpp is None:
         return {"scale": (1.0, 1.0), "units": ("pixel", "pixel")}
     return {"scale": (mpp, mpp), "units": ("µm", "µm")}
+
+
+def place(layer: Any, mpp: float | None) -> None:
+    """Give a layer its scale and units; an overridden µm per pixel moves the slide along with its cells."""
+    for name, value in placement(mpp).items():
+        if tuple(getattr(layer, name)) != value:
+            setattr(layer, name, value)
+
+
+def slide_address(layer: Any) -> str | None:
+    """Tell which slide a layer shows: its address, None where it shows none."""
+    slide = layer.metadata.get("leukoscope", {}).get("slide")
+    return None if slide is None else str(slide.address)
 
 
 def labels_layer(overlay: ClassOverlay, mpp: float | None) -> LayerData:
