@@ -48,6 +48,7 @@ def otsu(rgb: NDArray[np.uint8], mpp: float) -> Masks:
 
 
 def iou(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
+    """Give intersection over union; 1 for two empty masks."""
     union = np.count_nonzero(a | b)
     return np.count_nonzero(a & b) / union if union else 1.0
 
@@ -98,6 +99,7 @@ def score_boxes(field: Field, masks: Masks, tally: Tally) -> None:
 
 
 def centroids(masks: Masks) -> NDArray[np.float64]:
+    """Give the cells' centroids, (n, 2), y and x in pixels."""
     where = ndimage.center_of_mass(np.ones_like(masks.cells), masks.cells, np.arange(1, len(masks) + 1))
     return np.array(where, np.float64).reshape(-1, 2)
 
@@ -110,6 +112,7 @@ def matched(cost: NDArray[np.float64], limit: float) -> int:
 
 
 def add(tally: Tally, metric: str, group: str, value: float, count: int = 1) -> None:
+    """Add to a group's sum and count."""
     tally[metric].setdefault(group, np.zeros(2))
     tally[metric][group] += (value, count)
 
@@ -143,6 +146,7 @@ def evaluate(segment: Segment, held_out: bool) -> tuple[Tally, float]:
 
 
 def main() -> None:
+    """Score the segmenters named on the command line and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("segmenters", nargs="*", default=["watershed", "spike"], help="default: watershed spike")
     parser.add_argument("--dev", action="store_true", help="score the groups that are not held out")

@@ -76,7 +76,7 @@ def test_centers_decide_where_there_are_some() -> None:
     # A shape without any neck: only the learned inner parts can tell that it is two cells.
     nucleus = disks((30, 26, 5), (30, 28, 5), (30, 30, 5), (30, 32, 5), (30, 34, 5))
     assert count(nucleus, nucleus) == 1
-    cells, _, scores = label_cells(nucleus, nucleus, MPP, disks((30, 26, 2.5), (30, 34, 2.5)))
+    _, _, scores = label_cells(nucleus, nucleus, MPP, disks((30, 26, 2.5), (30, 34, 2.5)))
     assert len(scores) == 2
     # A nucleus that has no inner part anywhere near is not lost.
     lone = disks((30, 26, 5), (10, 55, 5))

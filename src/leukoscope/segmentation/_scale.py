@@ -11,6 +11,7 @@ from skimage.filters import threshold_otsu
 from skimage.measure import regionprops
 
 from ..slides.scale import estimate_mpp
+from ._cutout import cutout, diameter
 
 __all__ = ["CELL_UM", "NUCLEUS_UM", "guess_mpp"]
 
@@ -44,9 +45,9 @@ def guess_mpp(rgb: NDArray[np.uint8]) -> tuple[float, str]:
 
 def _white_cell(rgb: NDArray[np.uint8]) -> float | None:
     """Give µm per pixel from the white cell of a crop, None where none stands out."""
-    seen = rgb.max(axis=2) > 8
-    if 0.05 < seen.mean() < 0.95 and not seen[[0, -1]].any():
-        return CELL_UM / sqrt(4 * float(seen.sum()) / pi)
+    cell = cutout(rgb)
+    if cell is not None:
+        return CELL_UM / diameter(cell)
     density = -np.log(np.maximum(rgb[..., 0], 1) / 255.0)  # nuclei absorb red, red cells do not
     density = ndimage.gaussian_filter(density, 1)
     if np.ptp(density) < 0.3:

@@ -12,15 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SettingsError
+from ._cutout import BLACK, LARGEST_CUTOUT_UM, cutout, diameter, on_white, one_cell
 from ._resample import read_working, working_shape
 from ._scale import guess_mpp
 from ._upsample import upsample_labels
 from .instances import HALO_UM, label_cells
 
-__all__ = ["Calibration", "GridSegmenter", "Masks", "Segmenter", "check_rgb", "masked_on_black", "white_point"]
+__all__ = ["Calibration", "GridSegmenter", "Masks", "Segmenter", "check_rgb", "white_point"]
 
 RGB = NDArray[np.uint8]
-BLACK = 8  # of 255: JPEG leaves a little noise on what was exactly black
 Map = NDArray[np.float32]
 
 
@@ -176,7 +176,7 @@ class GridSegmenter:
         Returns
         -------
         Masks
-            At the resolution of `rgb`.
+            At the resolution of `rgb`. A cell that was cut out on black keeps that outline exactly.
 
         Raises
         ------
@@ -191,21 +191,23 @@ class GridSegmenter:
             mpp, source = guess_mpp(rgb)
         step = self.mpp / mpp
         height, width = rgb.shape[:2]
-        working = read_working(rgb, step, (0, 0, *working_shape(rgb.shape, step)))
+        cell = None if calibration else cutout(rgb)  # a tile of a slide is no crop, whatever it looks like
+        if cell is not None and diameter(cell) * mpp > LARGEST_CUTOUT_UM:
+            cell = None
+        shown = rgb if cell is None else on_white(rgb, cell)
+        working = read_working(shown, step, (0, 0, *working_shape(rgb.shape, step)))
         cells, nuclei, scores = self.segment_working(working, calibration)
         if step != 1:
             cells, nuclei = upsample_labels(cells, nuclei, len(scores), step, (height, width))
+        if cell is not None:
+            cells, nuclei, scores = one_cell(rgb, cell, nuclei, scores)
         return Masks(cells, nuclei, scores, float(mpp), source)
 
     def segment_working(
         self, rgb: RGB, calibration: Calibration | None = None
     ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]:
         """Find the cells of an image that is at the working resolution: (cells, nuclei, scores), as in `Masks`."""
-        seen = None if calibration else masked_on_black(rgb)  # a tile of a slide is no crop, whatever it looks like
         nucleus, cell, *rest = self._maps(rgb, calibration or self.calibrate(rgb))
-        if seen is not None:  # somebody has outlined the cell already
-            cell = seen.astype(np.float32)
-            nucleus = nucleus * cell
         return label_cells(nucleus, cell, self.mpp, rest[0] if rest else None)
 
     def _numbers(self, rgb: RGB, white: tuple[float, float, float]) -> dict[str, tuple[float, ...]]:
@@ -242,15 +244,3 @@ def white_point(rgb: RGB) -> tuple[float, float, float]:
     bright = pixels[green >= np.percentile(green, 80)]
     median = np.maximum(np.median(bright, axis=0), 1)
     return float(median[0]), float(median[1]), float(median[2])
-
-
-def masked_on_black(rgb: RGB) -> NDArray[np.bool_] | None:
-    """Give what is not black of a cell that was cut out on black (as in C-NMC), None for any other image.
-
-    Such an image is black all along its border, or nearly, and a cell's worth of it is not black.
-    """
-    black: NDArray[np.bool_] = rgb.max(axis=2) <= BLACK
-    border = np.concatenate([black[0], black[-1], black[1:-1, 0], black[1:-1, -1]])
-    if border.mean() < 0.9 or not 0.05 < black.mean() < 0.95:
-        return None
-    return ~black
