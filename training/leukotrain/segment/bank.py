@@ -1,7 +1,7 @@
 """The labeled pixels segmenters train on: fields and single cells as optical density, with what is known of them.
 
-Knowledge is partial. In crops of one cell only that cell is outlined; in the fields of ALL-IDB1 blasts have a point, and
-no outline. What is not known is marked so, and no loss is taken there.
+Knowledge is partial. In crops of one cell only that cell is outlined; in the fields of ALL-IDB1 blasts have a point,
+and no outline. What is not known is marked so, and no loss is taken there.
 """
 
 from __future__ import annotations
@@ -110,15 +110,16 @@ def load_bank(folder: Path, held_out: bool = False) -> list[Canvas]:
 def _read(path: Path, mpp: float) -> tuple[NDArray[np.uint8], float]:
     rgb = np.asarray(Image.open(path).convert("RGB"))
     step = BANK_MPP / mpp
-    shape = tuple(max(1, int(n / step)) for n in rgb.shape[:2])
-    small = read_working(rgb, step, (0, 0, *shape))
+    height, width = (max(1, int(n / step)) for n in rgb.shape[:2])
+    small = read_working(rgb, step, (0, 0, height, width))
     return density(small, white_point(small)), step
 
 
 def _mask(path: Path, step: float, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     mask = np.asarray(Image.open(path))
     at = [np.minimum(((np.arange(n) + 0.5) * step).astype(int), m - 1) for n, m in zip(shape, mask.shape, strict=False)]
-    return mask[at[0]][:, at[1]]
+    sampled: NDArray[np.uint8] = mask[at[0]][:, at[1]]
+    return sampled
 
 
 def _dark(od: NDArray[np.uint8]) -> Bool:

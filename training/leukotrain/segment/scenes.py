@@ -98,8 +98,8 @@ class SceneMaker:
             nuclei[window] |= nucleus & cell
             nuclei[window] &= cells[window] > 0
             unknown[window] &= ~cell
-        od = np.clip(od, 0, 255).astype(np.uint8)
-        return Canvas("composed", "", od, cells, nuclei, unknown, unknown.copy())
+        whole = np.clip(od, 0, 255).astype(np.uint8)
+        return Canvas("composed", "", whole, cells, nuclei, unknown, unknown.copy())
 
     def _ground(self, rng: Rng, side: int) -> Canvas:
         """Background without a white cell: red cells and platelets, or plain glass."""
@@ -154,18 +154,18 @@ class SceneMaker:
         target = np.stack([nuclei, cells != 0, _inner(cells)]).astype(np.float32)
         known = 1 - np.stack([unknown_nucleus, unknown_cell, unknown_cell]).astype(np.float32)
         target, known = (a.reshape(3, self.size, 2, self.size, 2).mean((2, 4)) for a in (target, known))
-        od = stained(od / 128, inside, rng)
-        od = od.reshape(3, self.size, 2, self.size, 2).mean((2, 4))
-        od = od + rng.normal(0, rng.uniform(0, 0.02), od.shape)
-        od = np.clip(np.rint(od * 128), 0, 255).astype(np.float32) / 128
-        return Scene(od, (target > 0.5).astype(np.float32), (known > 0.99).astype(np.float32))
+        varied = stained((od / 128).astype(np.float32), inside, rng)
+        varied = varied.reshape(3, self.size, 2, self.size, 2).mean((2, 4))
+        noisy = varied + rng.normal(0, rng.uniform(0, 0.02), varied.shape)
+        whole = (np.clip(np.rint(noisy * 128), 0, 255) / 128).astype(np.float32)
+        return Scene(whole, (target > 0.5).astype(np.float32), (known > 0.99).astype(np.float32))
 
 
 def stained(od: NDArray[np.float32], inside: NDArray[np.bool_], rng: Rng) -> NDArray[np.float32]:
     """Vary stain, white point, focus and contrast of optical density (3, Y, X), as laboratories and cameras do."""
     mix = np.eye(3) + rng.normal(0, 0.06, (3, 3))
     gain = np.exp(rng.normal(0, 0.2)) * np.exp(rng.normal(0, 0.1, 3))
-    od = np.einsum("ij,jyx->iyx", mix, od) * gain[:, None, None]
+    od = np.einsum("ij,jyx->iyx", mix, od).astype(np.float32) * gain[:, None, None]
     if rng.random() < 0.3:
         od = np.sign(od) * np.abs(od) ** np.exp(rng.normal(0, 0.15))
     haze = rng.normal(0, 0.025, 3) + (np.array([0, 0.0, 0.12]) * rng.random() if rng.random() < 0.15 else 0)

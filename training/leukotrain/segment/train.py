@@ -93,13 +93,14 @@ def train_segmenter(
         first, stain = train_rstdp(bank, epochs, seed, scenes or 400, mpp=mpp, progress=progress)
         own = export_rstdp(first, stain, out)
     networks = {**old.get("networks", {}), network: own}
-    metrics = dict(old.get("metrics", {}))
+    metrics: dict[str, Any] = dict(old.get("metrics", {}))
     settings = {**old.get("training", {}).get("settings", {}), network: {"epochs": epochs, "seed": seed}}
     describe(out, networks, _best(metrics, networks), bank, mpp, LEAST_RED, settings, metrics)
+    found: dict[str, Any] = {}
     if score:
-        metrics[network] = evaluate(SpikeSegmenter(network, "cpu", out), data)
+        metrics[network] = found = evaluate(SpikeSegmenter(network, "cpu", out), data)
         describe(out, networks, _best(metrics, networks), bank, mpp, LEAST_RED, settings, metrics)
-    return metrics.get(network, {})
+    return found
 
 
 def _described(out: Path) -> dict[str, Any]:

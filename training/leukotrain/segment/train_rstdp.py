@@ -172,7 +172,7 @@ def learn(
     for epoch in range(epochs):
         hits = misses = 0
         awake = torch.rand(len(weight), generator=generator) >= SILENCED
-        for chosen in torch.randperm(len(labels), generator=generator).split(BATCH):
+        for chosen in torch.randperm(len(labels), generator=generator).split(BATCH):  # type: ignore[no-untyped-call]
             fired, potential = first_spikes(inputs[chosen], weight, level, steps)
             fired = torch.where(awake, fired, steps)
             winner = winners(fired, potential, steps)

@@ -116,7 +116,7 @@ def train_snn(
         for density, target, known in DataLoader(scenes, BATCH, num_workers=workers):
             loss = segmentation_loss(network(density) if spiking else network.rates(density), target, known)
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             optimizer.step()
             schedule.step()

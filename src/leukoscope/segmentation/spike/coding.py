@@ -1,8 +1,8 @@
 """From stain to spike times: planes of optical density, contrast filters, intensity-to-latency, inhibition.
 
 Rank-order coding after Mozafari et al. 2018 (DoG and Gabor filters, strongest response fires first, point-wise
-inhibition), with one difference that whole slides ask for: the edges of the latency bins are figures of the slide, never of a tile,
-so that an empty tile has nothing to promote to a first spike.
+inhibition), with one difference that whole slides ask for: the edges of the latency bins are figures of the slide,
+never of a tile, so that an empty tile has nothing to promote to a first spike.
 
 Densities are whole numbers and filters sit on a fixed-point grid, so responses, and with them spike times, come out the
 same bit for bit however an image is cut (see `fixedpoint`).
@@ -140,7 +140,7 @@ def responses(planes: Tensor) -> Tensor:
     maps = []
     for sigma in LEVEL_SIGMAS:
         kernel = quantize(_gauss(sigma), FILTER_BITS)
-        level = _filter(planes.flatten(0, 1)[:, None], kernel[None]).unflatten(0, planes.shape[:2])[:, :, 0]
+        level = _filter(planes.flatten(0, 1)[:, None], kernel[None]).view_as(planes)
         maps += [level, torch.clamp(128 - level, min=0)]
     red, green = planes[:, :1], planes[:, 1:2]
     for size in (7, 19):

@@ -91,7 +91,7 @@ class FirstSpikeNetwork:
         fired = potential = None
         for t, wave in enumerate(waves(self.times(density, gain), self.steps)):
             now = functional.conv2d(wave, weight, padding=weight.shape[-1] // 2)
-            now = now.unflatten(1, (classes, -1)).amax(2)
+            now = now.view(len(now), classes, -1, *now.shape[2:]).amax(2)
             if fired is None or potential is None:
                 fired, potential = torch.full(now.shape, self.steps, dtype=torch.int16, device=now.device), now
             else:

@@ -16,12 +16,14 @@ class _Spike(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, potential: Tensor) -> Tensor:
         ctx.save_for_backward(potential)
-        return (potential >= 0).to(potential.dtype)
+        spike: Tensor = (potential >= 0).to(potential.dtype)
+        return spike
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
         (potential,) = ctx.saved_tensors
-        return gradients[0] / (1 + (torch.pi * potential).square())
+        slope: Tensor = gradients[0] / (1 + (torch.pi * potential).square())
+        return slope
 
 
 def integrate_and_fire(current: Tensor, steps: int | None = None, threshold: float = 1.0) -> Tensor:

@@ -61,10 +61,10 @@ class SpikeSegmenter(GridSegmenter):
         if self.network == "snn":
             self._snn, own = load_snn(folder)
             self._snn = self._snn.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-            self.align, self.receptive = self._snn.align, max(NEAR, self._snn.receptive)
+            self.align, self.receptive = self._snn.align, max(NEAR + 1, self._snn.receptive)
         else:
             self._rstdp, own = load_rstdp(folder)
-            self.align, self.receptive = 1, max(NEAR, self._rstdp.receptive)
+            self.align, self.receptive = 1, max(NEAR + 1, self._rstdp.receptive)
         self.mpp = float(description["mpp"])
         self._least = int(description["least_red"])
         self._stain = float(own.get("stain", 0.0))

@@ -19,6 +19,7 @@ OUTPUTS = ("nucleus", "cell", "centers")
 INPUT_BITS = 7  # optical density comes in steps of 2^-7
 WEIGHT_BITS = 8
 HEAD_BITS = 8
+EPSILON = 1e-5  # of batch norm
 
 
 class SpikingUNet(nn.Module):
@@ -44,7 +45,7 @@ class SpikingUNet(nn.Module):
         self.norm = norm
 
         def layer(conv: nn.Module, out: int) -> nn.Sequential:
-            return nn.Sequential(conv, nn.BatchNorm2d(out) if norm else nn.Identity())
+            return nn.Sequential(conv, nn.BatchNorm2d(out, EPSILON) if norm else nn.Identity())
 
         bias = not norm
         self.stem = layer(nn.Conv2d(3, a, 3, padding=1, bias=bias), a)
@@ -102,17 +103,17 @@ class SpikingUNet(nn.Module):
     def folded(self) -> SpikingUNet:
         """Give the network for use: batch norm folded into the convolutions, weights on the fixed-point grid."""
         bare = SpikingUNet(self.channels, self.steps, norm=False)
+        # The head has no norm behind it.
+        bare.head.load_state_dict({k: quantize(v, HEAD_BITS) for k, v in self.head.state_dict().items()})
         for name, module in self.named_children():
-            target = getattr(bare, name)
-            if isinstance(module, nn.Conv2d):  # the head has no norm behind it
-                target.weight.copy_(quantize(module.weight, HEAD_BITS))
-                target.bias.copy_(quantize(module.bias, HEAD_BITS))
+            if not isinstance(module, nn.Sequential):
                 continue
-            conv, norm = module[0], module[1]
-            gain = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+            target, norm = getattr(bare, name), module[1].state_dict()
+            conv = module[0]
+            gain = norm["weight"] / torch.sqrt(norm["running_var"] + EPSILON)
             shape = (1, -1, 1, 1) if isinstance(conv, nn.ConvTranspose2d) else (-1, 1, 1, 1)
-            target[0].weight.copy_(quantize(conv.weight * gain.view(shape), WEIGHT_BITS))
-            target[0].bias.copy_(quantize(norm.bias - norm.running_mean * gain, WEIGHT_BITS))
+            target[0].weight.copy_(quantize(conv.state_dict()["weight"] * gain.view(shape), WEIGHT_BITS))
+            target[0].bias.copy_(quantize(norm["bias"] - norm["running_mean"] * gain, WEIGHT_BITS))
         bare.check()
         return bare.eval()
 
@@ -125,7 +126,9 @@ class SpikingUNet(nn.Module):
             When weights are so large that one could.
         """
         for name, module in self.named_children():
-            conv = module if isinstance(module, nn.Conv2d) else module[0]
+            conv = module[0] if isinstance(module, nn.Sequential) else module
+            if not isinstance(conv, nn.Conv2d | nn.ConvTranspose2d):
+                continue
             weight = conv.weight.transpose(0, 1) if isinstance(conv, nn.ConvTranspose2d) else conv.weight
             bits = WEIGHT_BITS + (INPUT_BITS if name == "stem" else 0)
             largest = {"stem": 255 / 2**INPUT_BITS, "head": float(self.steps)}.get(name, 1.0)

@@ -40,7 +40,7 @@ def load_description(folder: Path = SHIPPED) -> dict[str, Any]:
     """
     path = folder / "model.json"
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise BundleError("the description of the networks is missing", REMEDY, path) from error
     except (OSError, ValueError) as error:
