@@ -89,7 +89,11 @@ def main() -> None:
         timed("200 µm in view: draw", draw, 10)
         timed("200 µm in view: relabel one cell to repaint", correct, 10)
         timed("200 µm in view: undo to repaint", lambda: (session.undo(), draw()), 10)
-        timed("  of which: the case, on disk", lambda: session.case.relabel([next(number)], "blast"), 10)
+        timed(
+            "  of which: the case, on disk, and the layers, not drawn",
+            lambda: session.case.relabel([next(number)], "blast"),
+            10,
+        )
         timed("  of which: counts table", counts.refresh, 10)
         timed("all cells synchronized, as during an analysis", session._sync_cells, 3)
         viewer.close()

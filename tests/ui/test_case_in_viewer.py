@@ -75,6 +75,20 @@ def _missing(path: str) -> Any:
     return opened
 
 
+def test_outlines_are_not_drawn_over_a_slide_that_has_changed(
+    viewer: Any, case_dir: Path, smear: Path, notes: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from smears import small_smear, write_ome_tiff
+
+    from leukoscope.slides import open_slide
+
+    changed = write_ome_tiff(tmp_path / "changed.ome.tiff", small_smear(seed=8, size=300).rgb)
+    monkeypatch.setattr("leukoscope.ui._state.open_slide", lambda *_, **options: open_slide(changed, **options))
+    session_of(viewer).open(case_dir)
+    assert [layer.name for layer in viewer.layers] == ["labels", "cells"]
+    assert any("not the slide of this case" in note for note in notes)
+
+
 def test_another_slide_is_not_taken_for_the_cases_own(viewer: Any, case_dir: Path, tmp_path: Path) -> None:
     from smears import small_smear, write_ome_tiff
 

@@ -212,8 +212,7 @@ class Session:
         if self.case is None:
             return
         slide = open_slide(path, mpp=self.case.mpp)
-        if slide.fingerprint != self.case.slide.fingerprint:
-            raise SlideError("is not the slide of this case", f"Look for the file named {self.case.slide.name}.", path)
+        _check_same(slide, self.case)
         self._show_slide(slide)
         self.case_changed.emit()
 
@@ -224,6 +223,7 @@ class Session:
         if self.slide is None:
             try:
                 slide = slide or open_slide(address, mpp=case.mpp)
+                _check_same(slide, case)
             except LeukoscopeError as error:
                 warn(f"{error}. The cells are shown without it; Counts, Find slide… opens it from elsewhere")
                 return
@@ -295,6 +295,13 @@ class Session:
         if event.action in (ActionType.ADDED, ActionType.REMOVED, ActionType.CHANGED):
             warn("Cells can be given another class, not moved or deleted: X marks one as an artefact.")
             QTimer.singleShot(0, self._sync_cells)
+
+
+def _check_same(slide: Slide, case: Case) -> None:
+    # outlines drawn over other pixels would mislead
+    if slide.fingerprint != case.slide.fingerprint:
+        remedy = f"It may have changed since; look for the file of {case.slide.name} as it was, or analyze it anew"
+        raise SlideError("is not the slide of this case", remedy, slide.address)
 
 
 _sessions: weakref.WeakKeyDictionary[Any, Session] = weakref.WeakKeyDictionary()
