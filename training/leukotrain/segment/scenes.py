@@ -169,7 +169,7 @@ def stained(od: NDArray[np.float32], inside: NDArray[np.bool_], rng: Rng) -> NDA
     if rng.random() < 0.3:
         od = np.sign(od) * np.abs(od) ** np.exp(rng.normal(0, 0.15))
     haze = rng.normal(0, 0.025, 3) + (np.array([0, 0.0, 0.12]) * rng.random() if rng.random() < 0.15 else 0)
-    od = od + haze[:, None, None] * (inside | (rng.random() < 0.5))
+    od = (od + haze[:, None, None] * (inside | (rng.random() < 0.5))).astype(np.float32)
     if rng.random() < 0.6:
         od = ndimage.gaussian_filter(od, (0, *[rng.uniform(0, 2.0)] * 2))
     if rng.random() < 0.2:  # sharpened by a camera
