@@ -88,7 +88,7 @@ class CountsWidget(QWidget):
         header.setStretchLastSection(True)
         header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         self.table.setMinimumHeight(120)
-        self.setMinimumWidth(450)
+        self.setMinimumWidth(480)
         self.ledger = QLabel()
         self.ledger.setWordWrap(True)
         self.keys = QLabel()
