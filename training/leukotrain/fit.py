@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import math
 import time
 from collections import Counter
@@ -13,11 +12,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import nn
 
 from leukoscope.classification.crops import CropSpec
 
+from . import checkpoint
 from .data.cache import Crops
 from .data.manifest import Manifest, Row
 from .initial import pretrained
@@ -69,7 +68,7 @@ class Settings:
     average: float = 0.99
     patience: int = 5
     shares: Mapping[str, float] = field(
-        default_factory=lambda: {"cnmc": 0.34, "all_idb1": 0.22, "pbc": 0.34, "bccd": 0.1}
+        default_factory=lambda: {"cnmc": 0.4, "all_idb1": 0.2, "pbc": 0.32, "bccd": 0.08}
     )
     val_shares: Mapping[str, float] = field(
         default_factory=lambda: {"cnmc": 0.1, "all_idb1": 0.2, "pbc": 0.65, "bccd": 0.05}
@@ -167,7 +166,7 @@ def fit(
     )
     steps = settings.epoch_cells // settings.batch
     schedule = _cosine(settings.epochs * steps, warm=steps // 2)
-    history, best = _resume(folder, network, average, optimizer)
+    history, best = checkpoint.resume(folder, network, average, optimizer)
 
     for epoch in range(len(history), settings.epochs):
         if history and len(history) - 1 - _best_epoch(history) >= settings.patience:
@@ -197,7 +196,7 @@ def fit(
         history.append(row)
         if _best_epoch(history) == len(history) - 1:
             best = {k: v.clone() for k, v in average.state_dict().items()}
-        _checkpoint(folder, network, average, best, optimizer, history)
+        checkpoint.save(folder, network, average, best, optimizer, history)
         if log is not None:
             log(row)
 
@@ -257,52 +256,3 @@ def _logits(network: nn.Module, crops: Crops, rows: Sequence[int], size: int) ->
 
 def _best_epoch(history: Sequence[Mapping[str, float]]) -> int:
     return min(range(len(history)), key=lambda i: history[i]["val_loss"])
-
-
-def _checkpoint(
-    folder: Path,
-    network: nn.Module,
-    average: nn.Module,
-    best: Mapping[str, torch.Tensor],
-    optimizer: torch.optim.Optimizer,
-    history: Sequence[Mapping[str, float]],
-) -> None:
-    tensors = {f"network.{k}": v for k, v in network.state_dict().items()}
-    tensors |= {f"average.{k}": v for k, v in average.state_dict().items()}
-    tensors |= {f"best.{k}": v for k, v in best.items()}
-    for index, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{index}.{k}": v for k, v in state.items()}
-    partial = folder / "checkpoint.partial"
-    # A channels-last tensor is not contiguous, and what shares memory cannot be stored.
-    save_file(
-        {k: v.detach().clone(memory_format=torch.contiguous_format) for k, v in tensors.items()},
-        partial,
-        metadata={"history": json.dumps(list(history))},
-    )
-    partial.replace(folder / "checkpoint.safetensors")
-
-
-def _resume(
-    folder: Path, network: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer
-) -> tuple[list[dict[str, float]], dict[str, torch.Tensor]]:
-    file = folder / "checkpoint.safetensors"
-    if not file.exists():
-        return [], {k: v.clone() for k, v in average.state_dict().items()}
-    from safetensors import safe_open
-
-    with safe_open(file, "pt") as stored:
-        history: list[dict[str, float]] = json.loads(stored.metadata()["history"])
-    tensors = load_file(file)
-
-    def part(prefix: str) -> dict[str, torch.Tensor]:
-        return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-
-    network.load_state_dict(part("network."))
-    average.load_state_dict(part("average."))
-    state = optimizer.state_dict()
-    state["state"] = {}
-    for key, value in part("optimizer.").items():
-        index, _, name = key.partition(".")
-        state["state"].setdefault(int(index), {})[name] = value
-    optimizer.load_state_dict(state)
-    return history, part("best.")
