@@ -55,12 +55,13 @@ def test_a_dock_that_is_closed_no_longer_listens(viewer: Any, case_dir: Path, qa
     session = session_of(viewer)
     session.open(case_dir)
     dock = show_counts(viewer)
-    listeners = len(session.relabeled)
+    assert dock.refresh in session.relabeled
     viewer.window.remove_dock_widget(dock)
     dock.deleteLater()
     qapp.sendPostedEvents(None, 52)  # QEvent.DeferredDelete
     qapp.processEvents()
-    assert len(session.relabeled) == listeners - 1
+    assert dock.refresh not in session.relabeled
+    assert dock._on_case not in session.case_changed
     session.relabel([1], "blast")
 
 
