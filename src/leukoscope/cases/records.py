@@ -27,14 +27,29 @@ class RunStatus(StrEnum):
 class SlideLike(Protocol):
     """What `SlideInfo.from_slide` reads of a slide."""
 
-    levels: Any
-    downsamples: Any
-    mpp: Any
-    mpp_source: Any
-    name: Any
-    address: Any
-    fields: Any
-    fingerprint: Any
+    @property
+    def levels(self) -> Any: ...  # noqa: D102
+
+    @property
+    def downsamples(self) -> Any: ...  # noqa: D102
+
+    @property
+    def mpp(self) -> Any: ...  # noqa: D102
+
+    @property
+    def mpp_source(self) -> Any: ...  # noqa: D102
+
+    @property
+    def name(self) -> Any: ...  # noqa: D102
+
+    @property
+    def address(self) -> Any: ...  # noqa: D102
+
+    @property
+    def fields(self) -> Any: ...  # noqa: D102
+
+    @property
+    def fingerprint(self) -> Any: ...  # noqa: D102
 
 
 @dataclass(frozen=True)

@@ -54,12 +54,15 @@ def open_executor(scheduler: str | Executor | None, workers: int | None) -> Iter
     if isinstance(scheduler, Executor):
         yield scheduler, count
     elif scheduler in (None, "threads"):
-        with _closing(ThreadPoolExecutor(count, thread_name_prefix="leukoscope")) as executor:
+        pool = ThreadPoolExecutor(count, "leukoscope", initializer=_share_cores, initargs=(count,))
+        with _closing(pool) as executor:
             yield executor, count
     elif scheduler == "processes":
         # spawn: a forked child would inherit torch's and Qt's threads in an undefined state
         context = multiprocessing.get_context("spawn")
-        with _closing(ProcessPoolExecutor(count, mp_context=context, initializer=_one_thread)) as executor:
+        with _closing(
+            ProcessPoolExecutor(count, mp_context=context, initializer=_share_cores, initargs=(count,))
+        ) as executor:
             yield executor, count
     else:
         with _dask(str(scheduler), count) as (executor, dask_workers):
@@ -123,8 +126,9 @@ def _dask(scheduler: str, workers: int) -> Iterator[tuple[Executor, int]]:
             own.close()
 
 
-def _one_thread() -> None:
-    # Processes share the cores already: torch's own threads on top would only get in each other's way.
+def _share_cores(workers: int) -> None:
+    # Workers share the cores already: torch's own threads on top would only get in each other's way. OpenMP keeps the
+    # number per calling thread, so a caller's own torch work is not slowed.
     import torch
 
-    torch.set_num_threads(1)
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))

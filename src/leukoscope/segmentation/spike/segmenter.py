@@ -60,7 +60,7 @@ class SpikeSegmenter(GridSegmenter):
         self.device = _device(device)
         if self.network == "snn":
             self._snn, own = load_snn(folder)
-            self._snn = self._snn.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self._snn = self._snn.to(self.device)
             self.align, self.receptive = self._snn.align, max(NEAR + 1, self._snn.receptive)
         else:
             self._rstdp, own = load_rstdp(folder)
@@ -99,7 +99,7 @@ class SpikeSegmenter(GridSegmenter):
     @torch.inference_mode()
     def _run(self, density: Tensor, calibration: Calibration) -> Map:
         """Run the network on windows, uint8 (B, 3, Y, X), and give their maps, float32 (B, maps, Y, X)."""
-        image = density.to(self.device).float().contiguous(memory_format=torch.channels_last)
+        image = density.to(self.device).float()
         if self.network == "rstdp":
             gain = calibration.numbers.get("gain", (1.0,))[0]
             return self._rstdp.probabilities(image, gain).cpu().numpy()
