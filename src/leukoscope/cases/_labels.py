@@ -130,17 +130,26 @@ class Painter:
         """Return each level as a dask array, int32 (Y, X), drawn when it is looked at."""
         import dask.array as da
 
-        def block(level: int, block_info: Any = None) -> NDArray[np.int32]:
-            (y0, y1), (x0, x1) = block_info[None]["array-location"]
-            return self.paint(level, y0, x0, y1 - y0, x1 - x0)
-
-        empty = np.empty((0, 0), dtype=np.int32)
+        # name=False: a name made from the content would hash every outline, a minute at 100,000 cells
         return [
-            da.map_blocks(
-                block, level, chunks=da.core.normalize_chunks(CHUNK, shape), dtype=np.int32, meta=empty, name=False
-            )
-            for level, shape in enumerate(self.shapes)
+            da.from_array(_Level(self, level), chunks=CHUNK, name=False, asarray=False)
+            for level in range(len(self.shapes))
         ]
+
+
+class _Level:
+    """One level of a painter as an array that is drawn where it is read."""
+
+    dtype = np.dtype(np.int32)
+    ndim = 2
+
+    def __init__(self, painter: Painter, level: int) -> None:
+        self._painter, self._level = painter, level
+        self.shape = painter.shapes[level]
+
+    def __getitem__(self, key: tuple[slice, slice]) -> NDArray[np.int32]:
+        (y0, y1, _), (x0, x1, _) = (part.indices(size) for part, size in zip(key, self.shape, strict=True))
+        return self._painter.paint(self._level, y0, x0, y1 - y0, x1 - x0)
 
 
 def write_labels(case: Case, target: Path) -> Path:
