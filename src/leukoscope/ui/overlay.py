@@ -130,7 +130,7 @@ class _CodedLevel:
 def painted_levels(painter: Painter) -> list[Any]:
     """Give a case's outlines as a pyramid of ids that is drawn where it is sliced.
 
-    `Case.label_levels` gives the same as dask arrays; naming those costs dask minutes at 100,000 outlines.
+    `Case.label_levels` gives the same as dask arrays; without dask a slice costs less, and napari slices often.
     """
     return [_PaintedLevel(painter, level) for level in range(len(painter.shapes))]
 
