@@ -1,4 +1,4 @@
-"""Trivial methods that a trained model must beat: the majority class, logistic regression on frozen features."""
+"""Trivial methods to see a model beside: majority class, the cell's diameter, logistic regression on frozen features."""
 
 from __future__ import annotations
 
@@ -58,4 +58,9 @@ def baseline_metrics(manifest: Manifest, roots: Sequence[Path], spec: CropSpec, 
     out = []
     for method, given in ((f"majority class ({names[majority]})", constant), ("frozen features", proba)):
         out += [replace(m, name=f"{m.name}: {method}", note="baseline") for m in measure(rows, given, classes)]
+    # Larger cells are blasts: no network needed, and a figure that any network should be seen beside.
+    wide = np.zeros((len(tested), len(names)), np.float32)
+    wide[:, names.index("blast")] = crops.diameters[tested] / 100
+    size = measure(rows, wide, classes)
+    out += [replace(m, name=f"{m.name}: cell's diameter", note="baseline") for m in size if m.name.startswith("AUROC")]
     return out

@@ -68,7 +68,7 @@ class Settings:
     average: float = 0.99
     patience: int = 5
     shares: Mapping[str, float] = field(
-        default_factory=lambda: {"cnmc": 0.4, "all_idb1": 0.2, "pbc": 0.32, "bccd": 0.08}
+        default_factory=lambda: {"cnmc": 0.34, "all_idb1": 0.22, "pbc": 0.34, "bccd": 0.1}
     )
     val_shares: Mapping[str, float] = field(
         default_factory=lambda: {"cnmc": 0.1, "all_idb1": 0.2, "pbc": 0.65, "bccd": 0.05}

@@ -46,8 +46,8 @@ class Augmentation:
         The outline is drawn in by at most so many pixels.
     """
 
-    scale: float = 0.03
-    unscaled: float = 0.03
+    scale: float = 0.05
+    unscaled: float = 0.1
     cell_um: float = 12.0
     shift: float = 0.03
     density: float = 0.18
