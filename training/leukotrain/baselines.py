@@ -1,4 +1,4 @@
-"""Trivial methods to see a model beside: majority class, the cell's diameter, logistic regression on frozen features."""
+"""Trivial methods to see a model beside: majority class, cell diameter, regression on frozen features."""
 
 from __future__ import annotations
 
