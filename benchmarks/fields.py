@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
@@ -64,6 +65,7 @@ def score_fields(rows: list[dict[str, str]], segmenter: str, model: str) -> dict
     """Analyze fields and compare with the annotation."""
     from leukoscope import analyze
     from leukoscope.classification.taxonomy import UNIDENTIFIED
+    from leukoscope.errors import SettingsError
 
     sums: dict[str, tuple[list[int], list[int]]] = {}
     not_white = {"artefact", "smudge", "platelet_clump"}
@@ -76,8 +78,14 @@ def score_fields(rows: list[dict[str, str]], segmenter: str, model: str) -> dict
     seconds = []
     for row in rows:
         began = time.perf_counter()
-        with tempfile.TemporaryDirectory() as out, analyze(DATA / row["path"], out, segmenter, model) as case:
-            cells = case.cells
+        try:
+            with tempfile.TemporaryDirectory() as out, analyze(DATA / row["path"], out, segmenter, model) as case:
+                cells = case.cells
+        except SettingsError:  # no scale to be had: the user is asked for it, and here nobody answers
+            count("fields that ask for their µm per pixel", 1, 1)
+            cells = pd.DataFrame({"x": [], "y": [], "label": []})
+        else:
+            count("fields that ask for their µm per pixel", 0, 1)
         seconds.append(time.perf_counter() - began)
         xy, labels = cells[["x", "y"]].to_numpy(float), cells["label"].astype(str).to_numpy()
         white = np.array([label not in not_white for label in labels], bool)

@@ -171,7 +171,7 @@ def _resolve(
         raise SettingsError(f"{mpp} µm per pixel is no resolution of a smear", "Give a number such as 0.25.")
     scale, source = (mpp, "given") if mpp is not None else (slide.mpp, slide.mpp_source)
     if scale is None:
-        scale, source = _scale_from_white_cells(slide)
+        scale, source = _scale_of_picture(slide)
     if scale is None:
         raise SettingsError(
             "µm per pixel is not in the file and cannot be told from red cells",
@@ -205,10 +205,10 @@ def _work(address: str, settings: Settings, block: Block) -> list[CellRow]:
     return analyze_block(address, block, settings)
 
 
-def _scale_from_white_cells(slide: Slide) -> tuple[float | None, str]:
-    """Estimate µm per pixel of a single picture without red cells, such as a crop; None for anything larger."""
+def _scale_of_picture(slide: Slide) -> tuple[float | None, str]:
+    """Estimate µm per pixel of a single picture with hardly a red cell, such as a crop; None for anything larger."""
     height, width = slide.levels[0].shape[:2]
     if len(slide.fields) > 1 or height * width > LARGEST_PICTURE:
         return None, "unknown"
     mpp, source = guess_mpp(slide.read((0, 0, height, width)))
-    return (mpp, source) if source == "white cell" else (None, "unknown")
+    return (mpp, source) if source != "assumed" else (None, "unknown")

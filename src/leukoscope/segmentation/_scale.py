@@ -35,12 +35,15 @@ def guess_mpp(rgb: NDArray[np.uint8]) -> tuple[float, str]:
         "red cells" (7.2 µm across), "white cell" (12 µm across where it is cut out on black, else its nucleus 8 µm)
         or "assumed" (0.25) where there is nothing to measure.
     """
-    if min(rgb.shape[:2]) >= SMALLEST_FIELD:
-        mpp = estimate_mpp(rgb)
-        if mpp is not None:
-            return mpp, "red cells"
-    diameter = _white_cell(rgb)
-    return (ASSUMED, "assumed") if diameter is None else (diameter, "white cell")
+    field = min(rgb.shape[:2]) >= SMALLEST_FIELD
+    mpp = estimate_mpp(rgb) if field else None
+    if mpp is not None:
+        return mpp, "red cells"
+    mpp = _white_cell(rgb)
+    if mpp is not None:
+        return mpp, "white cell"
+    mpp = estimate_mpp(rgb, few=True) if field else None  # stacked cells: better three of them than none
+    return (ASSUMED, "assumed") if mpp is None else (mpp, "red cells")
 
 
 def _white_cell(rgb: NDArray[np.uint8]) -> float | None:

@@ -30,8 +30,7 @@ _SUPPORT = 0.46  # part of the circumference that must be seen
 _EDGE_VARIANCE = 1.5  # px², of the smoothing and the derivative at an octave's resolution
 _BLUR = 0.18  # how far votes may miss the center, in radii: red cells are not quite round
 _WINDOW = 0.3  # octaves of diameter around the common one
-_MIN_CELLS = 5
-_MIN_COVER = 0.2
+_LEAST = {False: (5, 0.2), True: (3, 0.08)}  # cells, and part of the stained area they must explain
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ class RedCells:
     cover: float
 
 
-def estimate_mpp(rgb: NDArray[np.uint8], diameter_um: float = RED_CELL_UM) -> float | None:
+def estimate_mpp(rgb: NDArray[np.uint8], diameter_um: float = RED_CELL_UM, few: bool = False) -> float | None:
     """Estimate µm per pixel from the red cells of a field.
 
     Parameters
@@ -68,23 +67,28 @@ def estimate_mpp(rgb: NDArray[np.uint8], diameter_um: float = RED_CELL_UM) -> fl
         A field of a blood or marrow smear, at any magnification between about 0.05 and 0.7 µm/px.
     diameter_um : float
         The red cells' mean diameter, µm. Microcytic or macrocytic blood deserves its own figure.
+    few : bool
+        Be content with three cells that explain little of what is stained: for a field of stacked cells, where nothing
+        better is to be had. Half as exact.
 
     Returns
     -------
     float or None
         µm/px, or None where too few red cells of one size can be made out (tissue, blank glass, a single cell).
     """
-    found = measure_red_cells(rgb)
+    found = measure_red_cells(rgb, few)
     return None if found is None else diameter_um / found.diameter
 
 
-def measure_red_cells(rgb: NDArray[np.uint8]) -> RedCells | None:
+def measure_red_cells(rgb: NDArray[np.uint8], few: bool = False) -> RedCells | None:
     """Find the red cells of a field and the diameter on which they agree.
 
     Parameters
     ----------
     rgb : uint8 array (Y, X, 3)
         A field of a smear.
+    few : bool
+        As in `estimate_mpp`.
 
     Returns
     -------
@@ -101,7 +105,7 @@ def measure_red_cells(rgb: NDArray[np.uint8]) -> RedCells | None:
         if circles is not None and len(circles):
             found.append(circles * (factor, factor, factor, 1, 1) + (y, x, 0, 0, 0))
         factor *= 2
-    return _agree(np.concatenate(found)) if found else None
+    return _agree(np.concatenate(found), *_LEAST[few]) if found else None
 
 
 def _shrink(rgb: NDArray[np.uint8], factor: int) -> tuple[NDArray[np.float32], tuple[int, int]]:
@@ -232,7 +236,7 @@ def _chords(
     return np.where(diameter > 0, diameter + 2 * _EDGE_VARIANCE / np.maximum(diameter, 1), 0)
 
 
-def _agree(circles: NDArray[np.float64]) -> RedCells | None:
+def _agree(circles: NDArray[np.float64], cells: int, least: float) -> RedCells | None:
     """Find the size most circles share; None where they do not agree or explain too little of the stained area."""
     # One circle a cell: the best supported first, others with their center inside it go.
     circles = circles[np.argsort(-circles[:, 3])]
@@ -248,6 +252,6 @@ def _agree(circles: NDArray[np.float64]) -> RedCells | None:
     members = near[(near * (circles[:, 3] * circles[:, 4])[None, :]).sum(axis=1).argmax()]
     low, median, high = np.percentile(circles[members, 2], [25, 50, 75])
     cover = float(circles[members, 4].sum())
-    if members.sum() < _MIN_CELLS or cover < _MIN_COVER:
+    if members.sum() < cells or cover < least:
         return None
     return RedCells(float(median), float((high - low) / median), circles[members, :2], circles[members, 2], cover)
