@@ -65,7 +65,10 @@ def test_the_case_holds_tables_and_labels(smear: Path, tmp_path: Path) -> None:
         pd.testing.assert_frame_equal(again.cells, cells)
 
 
-@pytest.mark.parametrize("scheduler", ["threads", pytest.param("processes", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "scheduler",
+    ["threads", pytest.param("processes", marks=pytest.mark.slow), pytest.param("dask", marks=pytest.mark.slow)],
+)
 def test_the_result_does_not_depend_on_who_works(smear: Path, tmp_path: Path, scheduler: str) -> None:
     with analyze(smear, tmp_path / "one", **OPTIONS) as one:
         expected = places(one)
