@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from enum import StrEnum
@@ -14,11 +13,12 @@ from rich.console import Console
 from rich.table import Table
 
 from leukoscope.errors import LeukoscopeError
+from leukoscope.terminal import guarded, say_error
 
 if TYPE_CHECKING:
     from leukoscope.cases import Case
 
-__all__ = ["app", "guarded", "main"]
+__all__ = ["app", "main"]
 
 app = typer.Typer(
     name="leukoscope",
@@ -29,7 +29,6 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
 
 
 class Scheduler(StrEnum):
@@ -97,7 +96,7 @@ def analyze(
             if len(slides) == 1:
                 raise
             failed += 1  # the others still get their turn
-            _say_error(error)
+            say_error(error)
             continue
         with case:
             if not quiet:
@@ -203,39 +202,6 @@ def bench(
 def main() -> None:
     """Run the command line; the entry point of ``leukoscope``."""
     guarded(app)
-
-
-def guarded(application: typer.Typer) -> None:
-    """Run a command line so that an error is one line with cause and remedy, never a traceback.
-
-    Exit codes: 0 done, 2 bad input or settings, 130 interrupted, 1 a fault of ours (LEUKOSCOPE_DEBUG=1 shows where).
-    """
-    debug = bool(os.environ.get("LEUKOSCOPE_DEBUG"))
-    if not debug:
-        # What tifffile logs of a damaged file is said again, in one line, by the error that follows.
-        logging.getLogger("tifffile").addHandler(logging.NullHandler())
-    try:
-        application()
-    except LeukoscopeError as error:
-        _say_error(error)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        err.print("Interrupted. Finished blocks are kept: the same command goes on from there.")
-        sys.exit(130)
-    except Exception as error:
-        if debug:
-            raise
-        message = " ".join(str(error).split()) or type(error).__name__
-        err.print(
-            f"leukoscope: unexpected {type(error).__name__}: {message}. Set LEUKOSCOPE_DEBUG=1 to see where.",
-            markup=False,
-            soft_wrap=True,
-        )
-        sys.exit(1)
-
-
-def _say_error(error: LeukoscopeError) -> None:
-    err.print(f"leukoscope: {error}", markup=False, soft_wrap=True)
 
 
 def _print_counts(case: Case) -> None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from leukoscope.errors import LeukoscopeError
+from leukoscope.terminal import guarded
 
 __all__ = ["app", "main"]
 
@@ -126,8 +125,4 @@ def segment(
 
 def main() -> None:
     """Run the command line; what a user can mend ends in one line and exit code 2."""
-    try:
-        app(standalone_mode=True)
-    except LeukoscopeError as error:
-        typer.echo(str(error), err=True)
-        sys.exit(2)
+    guarded(app)

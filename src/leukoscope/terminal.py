@@ -1,0 +1,48 @@
+"""How a command line of this project fails: in one line, with cause and remedy."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+
+import typer
+from rich.console import Console
+
+from leukoscope.errors import LeukoscopeError
+
+__all__ = ["guarded", "say_error"]
+
+
+def guarded(application: typer.Typer) -> None:
+    """Run a command line so that an error is one line with cause and remedy, never a traceback.
+
+    Exit codes: 0 done, 2 bad input or settings, 130 interrupted, 1 a fault of ours (LEUKOSCOPE_DEBUG=1 shows where).
+    """
+    debug = bool(os.environ.get("LEUKOSCOPE_DEBUG"))
+    if not debug:
+        # What tifffile logs of a damaged file is said again, in one line, by the error that follows.
+        logging.getLogger("tifffile").addHandler(logging.NullHandler())
+    try:
+        application()
+    except LeukoscopeError as error:
+        say_error(error)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        _print("Interrupted. What was finished is kept: the same command goes on from there.")
+        sys.exit(130)
+    except Exception as error:
+        if debug:
+            raise
+        message = " ".join(str(error).split()) or type(error).__name__
+        _print(f"leukoscope: unexpected {type(error).__name__}: {message}. Set LEUKOSCOPE_DEBUG=1 to see where.")
+        sys.exit(1)
+
+
+def say_error(error: LeukoscopeError) -> None:
+    """Print an error's one line to stderr."""
+    _print(f"leukoscope: {error}")
+
+
+def _print(line: str) -> None:
+    Console(stderr=True, highlight=False).print(line, markup=False, soft_wrap=True)
