@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from smears import small_smear, write_ome_tiff
+from smears import small_smear, write_field, write_ome_tiff
 
 from leukoscope import analyze, open_case, open_slide
 from leukoscope.errors import CaseError, LeukoscopeError, SettingsError
@@ -216,6 +216,17 @@ def test_a_slide_without_scale_is_asked_for_it(tmp_path: Path) -> None:
     Image.new("RGB", (300, 200), (230, 225, 230)).save(tmp_path / "field.png")
     with pytest.raises(SettingsError, match="mpp"):
         analyze(tmp_path / "field.png", tmp_path / "out", **OPTIONS)
+
+
+def test_a_crop_without_red_cells_is_measured_by_its_white_cell(tmp_path: Path) -> None:
+    smear = small_smear(seed=1, size=800, mpp=0.1, white_cells=3)
+    inside = smear.table[smear.table["x"].between(130, 670) & smear.table["y"].between(130, 670)]
+    x, y = (int(v) for v in inside[["x", "y"]].iloc[0])
+    write_field(tmp_path / "crop.png", np.ascontiguousarray(smear.rgb[y - 80 : y + 80, x - 80 : x + 80]))
+    with analyze(tmp_path / "crop.png", tmp_path, **OPTIONS) as case:
+        assert case.settings.mpp_source == "white cell"
+        assert 0.05 < case.settings.mpp < 0.2
+        assert len(case) >= 1
 
 
 def test_a_case_of_another_slide_is_left_alone(smear: Path, tmp_path: Path) -> None:

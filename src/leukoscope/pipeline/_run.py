@@ -28,6 +28,7 @@ __all__ = ["analyze", "case_folder", "run"]
 
 PathLike = str | os.PathLike[str]
 
+PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")  # a scanner's format without a scale is asked for it
 LARGEST_PICTURE = 4096**2  # px; up to this a picture without a scale may be measured by its white cells
 BLOCK = 1024  # side of a block, working px: half a millimeter of smear at 0.5 µm/px
 
@@ -208,7 +209,7 @@ def _work(address: str, settings: Settings, block: Block) -> list[CellRow]:
 def _scale_of_picture(slide: Slide) -> tuple[float | None, str]:
     """Estimate µm per pixel of a single picture with hardly a red cell, such as a crop; None for anything larger."""
     height, width = slide.levels[0].shape[:2]
-    if len(slide.fields) > 1 or height * width > LARGEST_PICTURE:
+    if not slide.address.lower().endswith(PICTURES) or height * width > LARGEST_PICTURE:
         return None, "unknown"
     mpp, source = guess_mpp(slide.read((0, 0, height, width)))
     return (mpp, source) if source != "assumed" else (None, "unknown")
