@@ -121,6 +121,23 @@ def test_closing_the_stream_keeps_what_is_done_and_the_next_call_goes_on(smear: 
     last.case.close()
 
 
+def test_an_interrupted_call_frees_the_case_and_the_next_goes_on(smear: Path, tmp_path: Path) -> None:
+    def interrupt(event: object) -> None:
+        if isinstance(event, BlockDone) and event.done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        analyze(smear, tmp_path, **OPTIONS, progress=interrupt)
+    with open_case(tmp_path / "smear.leuko") as case:
+        assert not case.readonly
+        assert "canceled" in case.status
+    started: list[Started] = []
+    analyze(
+        smear, tmp_path, **OPTIONS, progress=lambda e: started.append(e) if isinstance(e, Started) else None
+    ).close()
+    assert started[0].done == 3
+
+
 def test_a_finished_case_is_taken_as_it_is(smear: Path, tmp_path: Path) -> None:
     analyze(smear, tmp_path, **OPTIONS).close()
     events = list(run(smear, tmp_path, **OPTIONS))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -152,6 +152,23 @@ def _stained_squares(slide: Slide, height: int, width: int) -> Iterator[tuple[in
         yield int(flat) // columns * SAMPLE_SIDE, int(flat) % columns * SAMPLE_SIDE
 
 
+class _Window:
+    """A rectangle of a level that is read where it is sliced.
+
+    Not a slice of the level's dask array: inside a dask worker, or beside a client, that would go to the cluster.
+    """
+
+    def __init__(self, slide: Slide, level: int, y: int, x: int, height: int, width: int) -> None:
+        self._slide, self._level, self._y, self._x = slide, level, y, x
+        whole = slide.levels[level].shape
+        self.shape = min(height, whole[0] - y), min(width, whole[1] - x), 3
+
+    def __getitem__(self, key: tuple[slice, slice]) -> np.ndarray:
+        rows, columns = key
+        size = rows.stop - rows.start, columns.stop - columns.start
+        return self._slide.read((self._y + rows.start, self._x + columns.start, *size), self._level)
+
+
 class _FieldPixels:
     """The pixels of one field on the working grid.
 
@@ -171,7 +188,7 @@ class _FieldPixels:
         place = slide.fields[field]
         y, x = round(place.y / downsample), round(place.x / downsample)
         height, width = max(round(place.height / downsample), 1), max(round(place.width / downsample), 1)
-        self._pixels = slide.levels[level][y : y + height, x : x + width]
+        self._pixels = _Window(slide, level, y, x, height, width)
         self._step = working_mpp / (mpp * downsample)
         self.scale = working_mpp / mpp
         self.y, self.x = y * downsample, x * downsample
@@ -245,9 +262,3 @@ def _calibration(address: str, field: int, settings: Settings) -> Calibration:
     if settings.calibration is not None:
         return Calibration.from_json(settings.calibration)
     return calibrate(_slide(address), field, settings)
-
-
-def forget(_: Any = None) -> None:
-    """Close what this process keeps open."""
-    for cache in (_slide, _segmenter, _model, _calibration):
-        cache.cache_clear()

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Generator
 from concurrent.futures import Executor
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -91,12 +92,17 @@ def analyze(
     """
     stream = run(slide, out, segmenter, model, device, profile, mpp, workers, scheduler, resume)
     case: Case | None = None
-    with reporter(progress) as report:
-        for event in stream:
-            report(event)
-            if isinstance(event, Finished):
-                case = event.case
-    if case is None:  # pragma: no cover - the stream always ends with Finished or raises
+    try:
+        with closing(stream), reporter(progress) as report:
+            for event in stream:
+                if not isinstance(event, BlockDone):
+                    case = event.case
+                report(event)
+    except BaseException:
+        if case is not None:
+            case.close()  # nobody else can: let another program, or another try, write it
+        raise
+    if case is None:  # pragma: no cover - the stream begins with Started or raises
         raise RuntimeError("the analysis ended without a case")
     return case
 
