@@ -257,6 +257,17 @@ def test_a_case_of_another_slide_is_left_alone(smear: Path, tmp_path: Path) -> N
     assert (tmp_path / "smear.leuko" / "cells.csv").read_bytes() == before
 
 
+def test_a_file_that_was_replaced_is_read_anew(tmp_path: Path) -> None:
+    path = tmp_path / "smear.ome.tiff"
+    blank = np.full((600, 600, 3), 240, np.uint8)
+    write_ome_tiff(path, blank, mpp=0.25, levels=1)
+    with analyze(path, tmp_path / "before", **OPTIONS) as case:
+        assert len(case) == 0
+    write_ome_tiff(path, small_smear(seed=2, size=600, mpp=0.25).rgb, mpp=0.25, levels=1)
+    with analyze(path, tmp_path / "after", **OPTIONS) as case:
+        assert len(case) > 0
+
+
 def test_a_folder_of_fields_is_one_study(tmp_path: Path) -> None:
     from PIL import Image
 

@@ -108,7 +108,7 @@ def analyze_block(address: str, block: Block, settings: Settings) -> list[CellRo
     SlideError
         If the slide's pixels cannot be read.
     """
-    slide = _slide(address)
+    slide = _slide(address, settings.version)
     segmenter = _segmenter(settings.segmenter, settings.device)
     pixels = _FieldPixels(slide, block.field, settings.mpp, segmenter.mpp)
     calibration = _calibration(address, block.field, settings)
@@ -204,7 +204,7 @@ def _classify(slide: Slide, found: list[FoundCell], settings: Settings) -> list[
     probabilities: list[dict[str, float]] = [{} for _ in found]
     labels = [UNIDENTIFIED] * len(found)
     if found and settings.model is not None:
-        model = _model(settings.model, settings.device)
+        model = _model(settings.model, settings.device, settings.version)
         level = level_for(slide, settings.mpp, model.mpp)
         crops = [_crop(slide, level, cell, settings.mpp) for cell in found]
         images, masks = [image for image, _ in crops], [mask for _, mask in crops]
@@ -243,7 +243,7 @@ def _crop(slide: Slide, level: int, cell: FoundCell, mpp: float) -> tuple[np.nda
 
 # One slide, one segmenter and one model per process, however many blocks it works on.
 @lru_cache(maxsize=4)
-def _slide(address: str) -> Slide:
+def _slide(address: str, version: str) -> Slide:
     return open_slide(address)
 
 
@@ -253,7 +253,7 @@ def _segmenter(name: str, device: str) -> Segmenter:
 
 
 @lru_cache(maxsize=2)
-def _model(name: str, device: str) -> Classifier:
+def _model(name: str, device: str, version: str) -> Classifier:
     return load_model(name, device=device)
 
 
@@ -261,4 +261,4 @@ def _model(name: str, device: str) -> Classifier:
 def _calibration(address: str, field: int, settings: Settings) -> Calibration:
     if settings.calibration is not None:
         return Calibration.from_json(settings.calibration)
-    return calibrate(_slide(address), field, settings)
+    return calibrate(_slide(address, settings.version), field, settings)

@@ -190,7 +190,8 @@ def _resolve(
     name = None if model is None else os.fspath(model)
     classifier = None if name is None else load_model(name, device=device)
     engine = get_segmenter(segmenter, device=device)
-    settings = Settings(segmenter, name, device, profile, float(scale), source, block=BLOCK)
+    version = f"{slide.fingerprint} {classifier.fingerprint if classifier else ''}"
+    settings = Settings(segmenter, name, device, profile, float(scale), source, block=BLOCK, version=version)
     if len(slide.fields) == 1:
         settings = replace(settings, calibration=calibrate(slide, 0, settings).to_json())
     record = RunSettings(

@@ -31,6 +31,9 @@ class Settings:
         Side of a block, px of the working grid.
     calibration : str or None
         The segmenter's slide-wide calibration as JSON; None for a folder of fields, where each field has its own.
+    version : str
+        Fingerprints of slide and model. A process keeps both open between blocks, and must not take a file that was
+        replaced, or a bundle that was trained anew in its folder, for the one it knows.
     """
 
     segmenter: str
@@ -41,6 +44,7 @@ class Settings:
     mpp_source: str
     block: int
     calibration: str | None = None
+    version: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Give the settings as plain types, for the case."""
