@@ -34,7 +34,7 @@ def smear(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks so small that a small slide has many."""
-    monkeypatch.setattr("leukoscope.pipeline._run.BLOCK", 150)
+    monkeypatch.setattr("leukoscope.pipeline._run.BLOCK_UM", 75)
 
 
 def places(case: object) -> np.ndarray:
@@ -81,7 +81,7 @@ def test_the_result_does_not_depend_on_the_size_of_blocks(
 ) -> None:
     with analyze(smear, tmp_path / "small", **OPTIONS) as small:
         expected = places(small)
-    monkeypatch.setattr("leukoscope.pipeline._run.BLOCK", 1024)
+    monkeypatch.setattr("leukoscope.pipeline._run.BLOCK_UM", 512)
     with analyze(smear, tmp_path / "large", **OPTIONS) as large:
         found = places(large)
     assert len(expected) >= 3
@@ -149,7 +149,7 @@ def test_a_killed_run_resumes_to_the_same_result(smear: Path, tmp_path: Path) ->
     script = (
         "import sys, time\n"
         "from leukoscope.pipeline import run, BlockDone, _run\n"
-        "_run.BLOCK = 150\n"
+        "_run.BLOCK_UM = 75\n"
         f"for event in run({str(smear)!r}, {str(tmp_path)!r}, segmenter='watershed', model=None, workers=1):\n"
         "    if isinstance(event, BlockDone):\n"
         "        print(event.done, flush=True); time.sleep(0.05)\n"

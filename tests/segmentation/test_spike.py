@@ -18,7 +18,8 @@ from leukoscope.segmentation import Calibration, get_segmenter, segment_tiled
 from leukoscope.segmentation.spike import SpikeSegmenter, SpikingUNet, spike_edges
 from leukoscope.segmentation.spike.coding import density_planes, inhibit, latency, optical_density, responses, waves
 from leukoscope.segmentation.spike.fixedpoint import check_exact, quantize
-from leukoscope.segmentation.spike.weights import SHIPPED
+from leukoscope.segmentation.spike.gate import gate_blocks
+from leukoscope.segmentation.spike.weights import SHIPPED, load_snn
 
 NETWORKS = ("snn", "rstdp")
 
@@ -62,15 +63,16 @@ def test_an_empty_tile_of_a_stained_slide_stays_empty(segmenter: SpikeSegmenter,
 
 
 @settings(max_examples=3, deadline=None, derandomize=True)
-@given(top=st.integers(0, 40), left=st.integers(0, 40))
+@given(top=st.integers(0, 60), left=st.integers(0, 60))
 def test_maps_are_bit_for_bit_the_same_in_any_window(top: int, left: int) -> None:
     rgb = np.ascontiguousarray(small_smear(seed=3, size=160, mpp=0.5, white_cells=5).rgb)
     for network in NETWORKS:
         one = SpikeSegmenter(network, "cpu")
         calibration = one.calibrate(rgb)
         y, x = (n // one.align * one.align for n in (top, left))
-        whole = one._maps(rgb, calibration)
-        part = one._maps(np.ascontiguousarray(rgb[y:, x:]), calibration)
+        field = rgb if network == "rstdp" else rgb.repeat(2, axis=0).repeat(2, axis=1)
+        whole = one._maps(field, calibration)
+        part = one._maps(np.ascontiguousarray(field[y:, x:]), calibration)
         reach = one.receptive
         assert whole[0].max() > 0.5
         for a, b in zip(whole, part, strict=True):
@@ -91,12 +93,14 @@ def test_tiles_give_what_the_whole_gives(segmenter: SpikeSegmenter, field: np.nd
 def test_threads_and_batches_change_no_bit(field: np.ndarray) -> None:
     one = SpikeSegmenter("snn", "cpu")
     density = torch.from_numpy(optical_density(field[:128, :128], (235, 235, 235)))[None]
-    alone = one._run(density, Calibration())
-    together = one._run(density.repeat(3, 1, 1, 1), Calibration())
+    gate = gate_blocks(density.float(), one.mpp)
+    assert 0 < gate.float().mean()
+    alone = one._run(density, gate, Calibration())
+    together = one._run(density.repeat(3, 1, 1, 1), gate.repeat(3, 1, 1, 1), Calibration())
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(2 if threads == 1 else 1)
-        other = one._run(density, Calibration())
+        other = one._run(density, gate, Calibration())
     finally:
         torch.set_num_threads(threads)
     np.testing.assert_array_equal(alone[0], together[2])
@@ -142,7 +146,27 @@ def test_shipped_weights_are_multiples_of_the_step_and_small() -> None:
     for weight in (*one._snn.parameters(), two._rstdp.weight):
         assert torch.equal(weight * 256, (weight * 256).round())
     one._snn.check()
-    assert sum(f.stat().st_size for f in SHIPPED.iterdir()) < 600_000
+    assert sum(f.stat().st_size for f in SHIPPED.iterdir()) < 4_000_000
+
+
+def test_bfloat16_units_change_no_bit(field: np.ndarray) -> None:
+    bare, _ = load_snn()
+    image = torch.from_numpy(optical_density(field[:128, :128], (235, 235, 235)))[None].float() / 128
+    with torch.no_grad():
+        plain = bare(image)
+        assert torch.equal(plain, bare.fast()(image))
+    assert plain.max() > 0
+
+
+def test_no_neuron_fires_where_the_gate_is_shut(field: np.ndarray) -> None:
+    bare, _ = load_snn()
+    density = torch.from_numpy(optical_density(field, (235, 235, 235)))[None].float()
+    gate = gate_blocks(density, 0.25)
+    assert 0 < gate.float().mean() < 1
+    for name, spikes in bare.raster(density / 128, gate).items():
+        open_at = torch.nn.functional.interpolate(gate.float(), size=spikes.shape[-2:])[0, 0].bool()
+        assert spikes[..., open_at].any(), name
+        assert not spikes[..., ~open_at].any(), name
 
 
 def test_sums_that_could_be_rounded_are_refused() -> None:

@@ -17,7 +17,7 @@ from leukoscope.ui.choices import parse_mpp
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("leukoscope.pipeline._run.BLOCK", 230)  # four blocks
+    monkeypatch.setattr("leukoscope.pipeline._run.BLOCK_UM", 115)  # four blocks
 
 
 @pytest.fixture

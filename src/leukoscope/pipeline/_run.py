@@ -31,7 +31,7 @@ PathLike = str | os.PathLike[str]
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")  # a scanner's format without a scale is asked for it
 LARGEST_PICTURE = 4096**2  # px; up to this a picture without a scale may be measured by its white cells
-BLOCK = 1024  # side of a block, working px: half a millimeter of smear at 0.5 µm/px
+BLOCK_UM = 512  # side of a block
 
 
 def case_folder(slide: Slide, out: PathLike) -> Path:
@@ -191,7 +191,8 @@ def _resolve(
     classifier = None if name is None else load_model(name, device=device)
     engine = get_segmenter(segmenter, device=device)
     version = f"{slide.fingerprint} {classifier.fingerprint if classifier else ''}"
-    settings = Settings(segmenter, name, device, profile, float(scale), source, block=BLOCK, version=version)
+    block = round(BLOCK_UM / engine.mpp)
+    settings = Settings(segmenter, name, device, profile, float(scale), source, block=block, version=version)
     if len(slide.fields) == 1:
         settings = replace(settings, calibration=calibrate(slide, 0, settings).to_json())
     record = RunSettings(

@@ -24,7 +24,6 @@ def main(
     ),
     epochs: Annotated[int, typer.Option(help="Epochs of 1024 scenes (snn), or of 12,000 pixels (rstdp).")] = 20,
     seed: Annotated[int, typer.Option(help="The same seed gives the same weights.")] = 0,
-    mpp: Annotated[float, typer.Option(help="Working resolution, µm per pixel.")] = 0.5,
     workers: Annotated[int, typer.Option(help="Processes that make training scenes.")] = 1,
 ) -> None:
     """Train a spike segmenter, evaluate it on the groups held out, and export it."""
@@ -37,7 +36,6 @@ def main(
             out,
             epochs,
             seed,
-            mpp,
             workers,
             progress=lambda epoch, value: console.print(f"epoch {epoch + 1}/{epochs}  {what} {value:.4f}"),
         )

@@ -20,9 +20,9 @@ from leukoscope.errors import SettingsError
 from leukoscope.segmentation.base import white_point
 from leukoscope.segmentation.tiling import read_working
 from leukoscope.slides.scale import estimate_mpp
-from leukotrain.data.split import is_held_out
+from leukotrain.data.split import is_held_out, is_validation
 
-__all__ = ["BANK_MPP", "Canvas", "Cutout", "cutouts", "density", "load_bank"]
+__all__ = ["BANK_MPP", "Canvas", "Cutout", "azure", "cutouts", "density", "load_bank", "read_canvas"]
 
 BANK_MPP = 0.25
 # Rounded: scenes vary the scale by a third either way.
@@ -75,18 +75,20 @@ def density(rgb: NDArray[np.uint8], white: tuple[float, float, float]) -> NDArra
     """Give the optical density of RGB (Y, X, 3) against the white point, in steps of 1/128, 0..255."""
     table = np.log10((np.asarray(white) + 1) / (np.arange(256)[:, None] + 1))
     table = np.clip(np.rint(table * 128), 0, 255).astype(np.uint8)
-    return np.stack([table[rgb[..., c], c] for c in range(3)], axis=-1)
+    od = np.stack([table[rgb[..., c], c] for c in range(3)], axis=-1)
+    od[rgb.max(axis=-1) == 0] = 0
+    return od
 
 
-def load_bank(folder: Path, held_out: bool = False) -> list[Canvas]:
-    """Load the masked crops and fields, and the ALL-IDB1 fields with points.
+def load_bank(folder: Path) -> list[Canvas]:
+    """Load what segmenters train on: masked crops and fields, and the ALL-IDB1 fields with points.
+
+    Groups held out, and those kept for validation, are left out; so are masks that do not lie on what is stained.
 
     Parameters
     ----------
     folder : Path
         The data, with `manifest.csv`.
-    held_out : bool
-        Whether to load the groups kept for evaluation, or the others.
 
     Raises
     ------
@@ -97,14 +99,20 @@ def load_bank(folder: Path, held_out: bool = False) -> list[Canvas]:
     if not path.is_file():
         raise SettingsError("no training data", "Name the folder that holds manifest.csv.", path)
     rows = pd.read_csv(path)
-    rows = rows[rows["group"].map(lambda g: is_held_out(str(g)) == held_out)]
+    rows = rows[~rows["group"].map(lambda g: is_held_out(str(g)) or is_validation(str(g)))]
     bank = [_masked(folder, r) for r in rows[rows["dataset"].isin(["jtsc", "bccd"])].itertuples()]
+    bank = [c for c in bank if _lies_right(c)]
     masks = rows[rows["dataset"] == "all_idb2"]
     for row in rows[rows["dataset"] == "all_idb1"].itertuples():
         bank += _field(folder, row, masks[masks["group"] == row.group])
     if not bank:
         raise SettingsError("the manifest names no image to train on", "See the data folder's README.", path)
     return bank
+
+
+def read_canvas(path: Path, mpp: float) -> NDArray[np.uint8]:
+    """Read an image of `mpp` µm per pixel as optical density at 0.25 µm/px, (Y, X, 3); black is a mask, and empty."""
+    return _read(path, mpp)[0]
 
 
 def _read(path: Path, mpp: float) -> tuple[NDArray[np.uint8], float]:
@@ -131,6 +139,17 @@ def _dark(od: NDArray[np.uint8]) -> Bool:
     return dark
 
 
+def azure(od: NDArray[np.uint8]) -> Bool:
+    """Tell which pixels of density (Y, X, 3) are stained as nuclei are: they absorb green beyond blue."""
+    stained: Bool = ndimage.gaussian_filter(od[..., 1].astype(np.float32) - od[..., 2], 2) > 0.15 * 128
+    return stained
+
+
+def _lies_right(canvas: Canvas) -> bool:
+    """Tell whether the nuclei are where the stain is: a few masks of BCCD lie beside their cell."""
+    return not canvas.nuclei.any() or float(azure(canvas.density)[canvas.nuclei].mean()) > 0.6
+
+
 def _disk(um: float) -> Bool:
     r = round(um / BANK_MPP)
     y, x = np.ogrid[-r : r + 1, -r : r + 1]
@@ -153,7 +172,7 @@ def _masked(folder: Path, row: object) -> Canvas:
     od, step = _read(folder / row.path, JTSC_MPP if source == "jtsc" else BCCD_MPP)  # type: ignore[attr-defined]
     mask = _mask(folder / row.mask, step, od.shape[:2])  # type: ignore[attr-defined]
     cells, _ = ndimage.label(mask > 0)
-    dark, _ = ndimage.label(_dark(od))
+    dark, _ = ndimage.label(_dark(od) if source == "jtsc" else azure(od))
     touching = np.unique(dark[mask > 0])
     rest = np.where(np.isin(dark, touching), 0, dark)
     large, _ = _split(rest, 2.0 if source == "jtsc" else 2 * PLATELET_UM2)
@@ -219,8 +238,8 @@ def cutouts(bank: list[Canvas]) -> list[Cutout]:
     """Cut single outlined cells out of the masked images."""
     out = []
     for canvas in bank:
-        if canvas.source == "all_idb1":
-            continue
+        if not ((canvas.cells > 0) & ~canvas.nuclei).any():
+            continue  # nuclei only, of a field with points
         for i, box in enumerate(ndimage.find_objects(canvas.cells.astype(np.int32)), start=1):
             if box is None:
                 continue

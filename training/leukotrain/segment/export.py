@@ -61,8 +61,6 @@ def describe(
     networks: Mapping[str, Mapping[str, Any]],
     default: str,
     bank: list[Canvas],
-    mpp: float,
-    least_red: int,
     settings: Mapping[str, Any],
     metrics: Mapping[str, Any],
 ) -> None:
@@ -73,15 +71,11 @@ def describe(
     out : Path
         The folder of the weights.
     networks : mapping
-        What `export_snn` and `export_rstdp` gave, under "snn" and "rstdp".
+        What `export_snn` and `export_rstdp` gave, and the working "mpp", under "snn" and "rstdp".
     default : str
         The network to run by default.
     bank : list of Canvas
         What was trained on.
-    mpp : float
-        Working resolution, µm per pixel.
-    least_red : int
-        Density in red, in steps of 1/128, that no nucleus stays below.
     settings : mapping
         Of the training.
     metrics : mapping
@@ -93,8 +87,6 @@ def describe(
         "name": "spike",
         "task": "segmentation",
         "default": default,
-        "mpp": mpp,
-        "least_red": least_red,
         "networks": {k: dict(v) for k, v in networks.items()},
         "training": {
             "sources": {s: len({c.group for c in bank if c.source == s}) for s in sources},

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy import ndimage
+from torch.nn import functional
 
 from .bank import BANK_MPP, Canvas, Cutout, cutouts
 
@@ -59,7 +61,7 @@ class SceneMaker:
         if kind < 0.15 and "all_idb1" in self.by_source:
             canvas = _pick(rng, self.by_source["all_idb1"])
         elif kind < 0.55:
-            sources = [s for s in ("bccd", "jtsc", "all_idb2") if s in self.by_source]
+            sources = sorted(s for s in self.by_source if s != "all_idb1")
             canvas = _pick(rng, self.by_source[sources[rng.integers(len(sources))]])
         else:
             return self._finish(self._compose(rng, empty=kind > 0.92), None, rng)
@@ -125,9 +127,12 @@ class SceneMaker:
 
     def _finish(self, canvas: Canvas, where: NDArray[np.float64] | None, rng: Rng) -> Scene:
         """Cut, turn, scale, blur and stain; then to the working resolution."""
-        n = 2 * self.size  # sampled at twice the resolution, then averaged, as a slide's levels are
-        zoom = self.mpp / 2 / BANK_MPP * np.exp(rng.uniform(-0.3, 0.25))
-        turn = rng.uniform(0, 2 * np.pi)
+        fine = max(1, round(self.mpp / BANK_MPP))  # samples a working pixel and side, averaged as a slide's levels are
+        n = fine * self.size
+        turn, zoom = rng.uniform(0, 2 * np.pi), np.exp(rng.uniform(-0.3, 0.25))
+        if rng.random() < 0.3:  # as it lies: turning costs sharpness
+            turn, zoom = np.pi / 2 * rng.integers(4), 1.0
+        zoom *= self.mpp / fine / BANK_MPP
         c, s = np.cos(turn) * zoom, np.sin(turn) * zoom
         matrix = np.array([[c, -s], [s, c]])
         if rng.random() < 0.5:
@@ -136,45 +141,68 @@ class SceneMaker:
         middle = np.array([h / 2, w / 2]) if where is None else where
         if where is None and min(h, w) > n:
             middle = np.array([rng.uniform(n / 3, h - n / 3), rng.uniform(n / 3, w - n / 3)])
-        middle = middle + rng.uniform(-self.size / 2.5, self.size / 2.5, 2)
+        middle = middle + rng.uniform(-n / 5, n / 5, 2)
         grid = np.stack(np.meshgrid(np.arange(n), np.arange(n), indexing="ij")).reshape(2, -1) - (n - 1) / 2
         at = (matrix @ grid + middle[:, None]).reshape(2, n, n)
         inside = (at[0] >= 0) & (at[0] <= h - 1) & (at[1] >= 0) & (at[1] <= w - 1)
         near = tuple(np.clip(np.rint(a).astype(np.intp), 0, m - 1) for a, m in zip(at, (h, w), strict=True))
-        od = np.stack(
-            [
-                ndimage.map_coordinates(canvas.density[..., k], at, np.float32, order=1, mode="constant")
-                for k in range(3)
-            ]
-        )
+        od = _sampled(canvas.density, at)
         cells = np.where(inside, canvas.cells[near], 0)
         nuclei = inside & canvas.nuclei[near]
         unknown_cell = inside & canvas.unknown_cell[near]
         unknown_nucleus = inside & canvas.unknown_nucleus[near]
         target = np.stack([nuclei, cells != 0, _inner(cells)]).astype(np.float32)
         known = 1 - np.stack([unknown_nucleus, unknown_cell, unknown_cell]).astype(np.float32)
-        target, known = (a.reshape(3, self.size, 2, self.size, 2).mean((2, 4)) for a in (target, known))
-        varied = stained((od / 128).astype(np.float32), inside, rng)
-        varied = varied.reshape(3, self.size, 2, self.size, 2).mean((2, 4))
+        target, known = (_binned(a, fine) for a in (target, known))
+        varied = _binned(stained(od / 128, inside, rng, BANK_MPP), fine)
         noisy = varied + rng.normal(0, rng.uniform(0, 0.02), varied.shape)
         whole = (np.clip(np.rint(noisy * 128), 0, 255) / 128).astype(np.float32)
         return Scene(whole, (target > 0.5).astype(np.float32), (known > 0.99).astype(np.float32))
 
 
-def stained(od: NDArray[np.float32], inside: NDArray[np.bool_], rng: Rng) -> NDArray[np.float32]:
+def _sampled(density: NDArray[np.uint8], at: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Interpolate density (Y, X, 3) at the points (2, n, n), 0 outside; gives (3, n, n)."""
+    box = [(max(0, int(a.min()) - 1), int(a.max()) + 2) for a in at]
+    (top, bottom), (left, right) = box
+    part = density[top:bottom, left:right]
+    if 0 in part.shape:
+        return np.zeros((3, *at.shape[1:]), np.float32)
+    # Only the part under the points is converted: fields are large, scenes small.
+    size = np.array(part.shape[:2])[:, None, None]
+    own = (2 * (at - np.array([top, left])[:, None, None]) + 1) / size - 1
+    grid = torch.from_numpy(own[::-1].copy()).float().permute(1, 2, 0)[None]
+    image = torch.from_numpy(part.astype(np.float32)).permute(2, 0, 1)[None]
+    out: NDArray[np.float32] = functional.grid_sample(image, grid, align_corners=False)[0].numpy()
+    return out
+
+
+def _binned(maps: NDArray[np.float32], k: int) -> NDArray[np.float32]:
+    """Average k × k pixels of maps (n, Y, X)."""
+    if k == 1:
+        return maps
+    n, y, x = maps.shape
+    return maps.reshape(n, y // k, k, x // k, k).mean((2, 4))
+
+
+def stained(od: NDArray[np.float32], inside: NDArray[np.bool_], rng: Rng, mpp: float) -> NDArray[np.float32]:
     """Vary stain, white point, focus and contrast of optical density (3, Y, X), as laboratories and cameras do."""
-    mix = np.eye(3) + rng.normal(0, 0.06, (3, 3))
-    gain = np.exp(rng.normal(0, 0.2)) * np.exp(rng.normal(0, 0.1, 3))
-    od = np.einsum("ij,jyx->iyx", mix, od).astype(np.float32) * gain[:, None, None]
+    mix = np.eye(3) + rng.normal(0, 0.07, (3, 3))
+    gain = np.exp(rng.normal(0, 0.22)) * np.exp(rng.normal(0, 0.12, 3))
+    od = np.einsum("ij,jyx->iyx", mix * gain[:, None], od).astype(np.float32)
     if rng.random() < 0.3:
-        od = np.sign(od) * np.abs(od) ** np.exp(rng.normal(0, 0.15))
+        od = np.sign(od) * np.abs(od) ** np.float32(np.exp(rng.normal(0, 0.15)))
     haze = rng.normal(0, 0.025, 3) + (np.array([0, 0.0, 0.12]) * rng.random() if rng.random() < 0.15 else 0)
     od = (od + haze[:, None, None] * (inside | (rng.random() < 0.5))).astype(np.float32)
-    if rng.random() < 0.6:
-        od = ndimage.gaussian_filter(od, (0, *[rng.uniform(0, 2.0)] * 2))
-    if rng.random() < 0.2:  # sharpened by a camera
-        od = od + rng.uniform(0.2, 1.0) * (od - ndimage.gaussian_filter(od, (0, 1.5, 1.5)))
-    return od.astype(np.float32)
+    if rng.random() < 0.5:
+        od = _blurred(od, rng.uniform(0, 0.5) / mpp)
+    if rng.random() < 0.25:  # sharpened by a camera
+        od = od + np.float32(rng.uniform(0.2, 1.2)) * (od - _blurred(od, rng.uniform(0.25, 0.5) / mpp))
+    return od
+
+
+def _blurred(od: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
+    blurred: NDArray[np.float32] = ndimage.gaussian_filter(od, (0, sigma, sigma), truncate=2.5)
+    return blurred
 
 
 def _inner(cells: NDArray[np.int16]) -> NDArray[np.bool_]:

@@ -19,7 +19,7 @@ from .train_snn import train_snn
 
 __all__ = ["train_segmenter"]
 
-LEAST_RED = 8  # steps of 1/128: density 0.06 in red; `tests/training/test_segment.py` holds masked nuclei above it
+MPP = {"snn": 0.25, "rstdp": 0.5}  # working resolution, µm per pixel
 
 
 def train_segmenter(
@@ -28,7 +28,6 @@ def train_segmenter(
     out: Path = Path("spike"),
     epochs: int = 20,
     seed: int = 0,
-    mpp: float = 0.5,
     workers: int = 0,
     progress: Callable[[int, float], None] | None = None,
     bank: list[Canvas] | None = None,
@@ -47,8 +46,6 @@ def train_segmenter(
         Folder of the weights; what it holds of the other network stays. Checkpoints go there, too, and are resumed.
     epochs : int
     seed : int
-    mpp : float
-        Working resolution, µm per pixel.
     workers : int
         Processes that make training scenes.
     progress : callable, optional
@@ -83,6 +80,7 @@ def train_segmenter(
             f"cannot write here: {error.strerror}", "Choose another folder with --out.", out
         ) from error
     bank = load_bank(data) if bank is None else bank
+    mpp = MPP[network]
     old = _described(out)
     if network == "snn":
         trained = train_snn(
@@ -92,14 +90,15 @@ def train_segmenter(
     else:
         first, stain = train_rstdp(bank, epochs, seed, scenes or 400, mpp=mpp, progress=progress)
         own = export_rstdp(first, stain, out)
+    own["mpp"] = mpp
     networks = {**old.get("networks", {}), network: own}
     metrics: dict[str, Any] = dict(old.get("metrics", {}))
     settings = {**old.get("training", {}).get("settings", {}), network: {"epochs": epochs, "seed": seed}}
-    describe(out, networks, _best(metrics, networks), bank, mpp, LEAST_RED, settings, metrics)
+    describe(out, networks, _best(metrics, networks), bank, settings, metrics)
     found: dict[str, Any] = {}
     if score:
         metrics[network] = found = evaluate(SpikeSegmenter(network, "cpu", out), data)
-        describe(out, networks, _best(metrics, networks), bank, mpp, LEAST_RED, settings, metrics)
+        describe(out, networks, _best(metrics, networks), bank, settings, metrics)
     return found
 
 

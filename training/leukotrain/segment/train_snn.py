@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
+from leukoscope.segmentation.spike.gate import gate_blocks
 from leukoscope.segmentation.spike.unet import SpikingUNet
 
 from .bank import Canvas
@@ -22,6 +23,7 @@ __all__ = ["segmentation_loss", "train_snn"]
 
 WEIGHTS = (1.0, 1.0, 1.0)  # nucleus, cell, centers
 BATCH = 16
+SCENE_UM = 32
 SPIKING_PART = 0.15  # of the epochs, the last ones; before, firing rates stand for spikes (a quarter of the time)
 
 
@@ -66,9 +68,9 @@ def train_snn(
     epochs: int = 40,
     seed: int = 0,
     scenes_per_epoch: int = 1024,
-    channels: tuple[int, int, int] = (16, 32, 48),
+    channels: tuple[int, int, int] = (24, 48, 64),
     steps: int = 4,
-    mpp: float = 0.5,
+    mpp: float = 0.25,
     rate: float = 4e-3,
     workers: int = 0,
     progress: Callable[[int, float], None] | None = None,
@@ -107,14 +109,19 @@ def train_snn(
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=epochs * per_epoch + 1, pct_start=0.15)
     settings = {"epochs": epochs, "seed": seed, "scenes": scenes_per_epoch, "rate": rate, "mpp": mpp}
     first = _resume(out, settings, network, optimizer, schedule)
-    maker = SceneMaker(bank, mpp=mpp)
+    maker = SceneMaker(bank, round(SCENE_UM / mpp), mpp)
     for epoch in range(first, epochs):
         scenes = _Scenes(maker, seed, epoch * scenes_per_epoch, per_epoch * BATCH)
         total = 0.0
         spiking = epoch >= epochs - max(1, round(SPIKING_PART * epochs))
         network.train(not spiking)  # the norms' statistics are settled by then
         for density, target, known in DataLoader(scenes, BATCH, num_workers=workers):
-            loss = segmentation_loss(network(density) if spiking else network.rates(density), target, known)
+            gate = gate_blocks(torch.round(density * 128), mpp)
+            seen = known * functional.interpolate(gate.float(), scale_factor=density.shape[-1] // gate.shape[-1])
+            # In bfloat16, as the currents are in use (`SpikingUNet.fast`).
+            with torch.autocast("cpu", torch.bfloat16):
+                logits = (network if spiking else network.rates)(density, gate)
+            loss = segmentation_loss(logits.float(), target, seen)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)

@@ -10,10 +10,12 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
+from torch.nn import functional
 
 from ...errors import SettingsError
 from ..base import Calibration, GridSegmenter
 from .coding import DENSITY_STEP, optical_density
+from .gate import BLOCK_UM, GATE_REACH_UM, gate_blocks
 from .weights import NETWORKS, SHIPPED, load_description, load_rstdp, load_snn
 
 __all__ = ["SpikeSegmenter"]
@@ -21,15 +23,15 @@ __all__ = ["SpikeSegmenter"]
 RGB = NDArray[np.uint8]
 Map = NDArray[np.float32]
 
-WINDOW = 384  # px; a longer window is cut, which bounds memory
-NEAR = 16  # px: what is farther from anything nucleus-dark is no white cell (see `instances.CYTOPLASM_UM`)
+WINDOW_UM = 192  # a longer window is cut, which bounds memory
 
 
 class SpikeSegmenter(GridSegmenter):
     """White cells by a spiking network: the spiking U-Net (`snn`), or the first-spike network (`rstdp`).
 
-    Work follows activity: windows in which nothing absorbs red as a nucleus does send no spikes and are skipped. All
-    sums inside are exact (see `fixedpoint`), so the maps do not depend on tiles, windows, threads or device.
+    Work follows activity: neurons fire only near what is stained as a nucleus is (see `gate`), and windows without any
+    such place are skipped. All sums inside are exact (see `fixedpoint`), so the maps do not depend on tiles, windows,
+    threads or device.
 
     Parameters
     ----------
@@ -61,12 +63,15 @@ class SpikeSegmenter(GridSegmenter):
         if self.network == "snn":
             self._snn, own = load_snn(folder)
             self._snn = self._snn.to(self.device)
-            self.align, self.receptive = self._snn.align, max(NEAR + 1, self._snn.receptive)
+            if _has_bfloat16(self.device):
+                self._snn.fast()
+            self._reach = self._snn.receptive
         else:
             self._rstdp, own = load_rstdp(folder)
-            self.align, self.receptive = 1, max(NEAR + 1, self._rstdp.receptive)
-        self.mpp = float(description["mpp"])
-        self._least = int(description["least_red"])
+            self._reach = self._rstdp.receptive
+        self.mpp = float(own["mpp"])
+        self.align = round(BLOCK_UM / self.mpp)
+        self.receptive = self._reach + round(GATE_REACH_UM / self.mpp) + self.align
         self._stain = float(own.get("stain", 0.0))
         self._table = _sigmoid_table()
 
@@ -81,47 +86,73 @@ class SpikeSegmenter(GridSegmenter):
         return {"gain": (float(np.clip(np.median(stained) / self._stain, 0.7, 1.4)),)}
 
     def _maps(self, rgb: RGB, calibration: Calibration) -> tuple[Map, ...]:
-        """Probabilities of nucleus, cell, and the inner part of a cell; 0 far from anything as dark as a nucleus."""
+        """Probabilities of nucleus, cell, and the inner part of a cell; 0 far from anything stained as a nucleus is."""
+        height, width = rgb.shape[:2]
         density = optical_density(rgb, calibration.white)
-        dark = ndimage.minimum_filter(density[0], 3, mode="nearest") >= self._least
-        near = ndimage.maximum_filter(dark, 2 * NEAR + 1, mode="constant")
-        maps = np.zeros((3 if self.network == "snn" else 2, *near.shape), np.float32)
-        margin = -(-self.receptive // self.align) * self.align
-        padded = np.pad(density, ((0, 0), *((margin, margin + self.align),) * 2))
-        for y, x, height, width in _windows(near, self.align):
-            window = padded[:, y : y + height + 2 * margin, x : x + width + 2 * margin]
-            found = self._run(torch.from_numpy(window[None]), calibration)[0, :, margin:-margin, margin:-margin]
-            part = maps[:, y : y + height, x : x + width]  # smaller than the window at the image's border
-            part[...] = found[:, : part.shape[1], : part.shape[2]]
-        maps *= near
-        return tuple(maps)
+        density = np.pad(density, ((0, 0), (0, -height % self.align), (0, -width % self.align)))
+        image = torch.from_numpy(density)[None]
+        gate = gate_blocks(image.float(), self.mpp)
+        maps = np.zeros((3 if self.network == "snn" else 2, *density.shape[1:]), np.float32)
+        reach, longest = -(-self._reach // self.align), round(WINDOW_UM / BLOCK_UM)
+        for own, seen in _windows(gate[0, 0].numpy(), reach, longest):
+            (rows, columns), (top, left) = _pixels(own, self.align), (s.start for s in _pixels(seen, self.align))
+            found = self._run(image[:, :, *_pixels(seen, self.align)], gate[:, :, *seen], calibration)[0]
+            inner = slice(rows.start - top, rows.stop - top), slice(columns.start - left, columns.stop - left)
+            maps[:, rows, columns] = found[:, *inner]
+        return tuple(maps[:, :height, :width])
 
     @torch.inference_mode()
-    def _run(self, density: Tensor, calibration: Calibration) -> Map:
+    def _run(self, density: Tensor, gate: Tensor, calibration: Calibration) -> Map:
         """Run the network on windows, uint8 (B, 3, Y, X), and give their maps, float32 (B, maps, Y, X)."""
-        image = density.to(self.device).float()
+        image, gate = density.to(self.device).float(), gate.to(self.device)
         if self.network == "rstdp":
             gain = calibration.numbers.get("gain", (1.0,))[0]
-            return self._rstdp.probabilities(image, gain).cpu().numpy()
-        logits = self._snn(image * DENSITY_STEP)
-        # Logits are whole multiples of 2^-8: a table gives the same probability on every machine, an exp does not.
-        index = torch.clamp(torch.round(logits * 256), -2048, 2047).to(torch.int32).cpu().numpy()
-        probabilities: Map = self._table[index + 2048]
+            maps = self._rstdp.probabilities(image, gain)
+            return (maps * functional.interpolate(gate.float(), scale_factor=self.align)).cpu().numpy()
+        logits = self._snn(image * DENSITY_STEP, gate)
+        # Logits are whole multiples of 2^-15, rounded to 2^-8: a table gives the same probability on every machine, an
+        # exp does not. The last entry is for where the gate is shut.
+        index = torch.clamp(torch.round(logits * 256), -2048, 2047).to(torch.int32) + 2048
+        index[~functional.interpolate(gate.float(), scale_factor=self.align).bool().expand_as(index)] = 4096
+        probabilities: Map = self._table[index.cpu().numpy()]
         return probabilities
 
 
-def _windows(near: NDArray[np.bool_], align: int) -> Iterator[tuple[int, int, int, int]]:
-    """Cover what is marked by windows, `(y, x, height, width)`, that begin and end at multiples of `align`."""
-    for rows, columns in ndimage.find_objects(ndimage.label(near)[0]):
-        top, left = (s.start // align * align for s in (rows, columns))
-        bottom, right = (-(-s.stop // align) * align for s in (rows, columns))
-        for y in range(top, bottom, WINDOW):
-            for x in range(left, right, WINDOW):
-                yield y, x, min(WINDOW, bottom - y), min(WINDOW, right - x)
+Blocks = tuple[slice, slice]
+
+
+def _windows(gate: NDArray[np.bool_], reach: int, longest: int) -> Iterator[tuple[Blocks, Blocks]]:
+    """Cover the open blocks of a gate by windows: what each is for, and what the network must see for that.
+
+    Beyond what a window is for it need only hold the open blocks within `reach`: nothing fires elsewhere.
+    """
+    for rows, columns in ndimage.find_objects(ndimage.label(gate, np.ones((3, 3)))[0]):
+        for y in range(rows.start, rows.stop, longest):
+            for x in range(columns.start, columns.stop, longest):
+                own = slice(y, min(y + longest, rows.stop)), slice(x, min(x + longest, columns.stop))
+                top, left = max(0, own[0].start - reach), max(0, own[1].start - reach)
+                ys, xs = np.nonzero(gate[top : own[0].stop + reach, left : own[1].stop + reach])
+                seen = [
+                    slice(min(o.start, first + int(at.min())), max(o.stop, first + int(at.max()) + 1))
+                    for o, first, at in zip(own, (top, left), (ys, xs), strict=True)
+                ]
+                yield own, (seen[0], seen[1])
+
+
+def _pixels(blocks: Blocks, side: int) -> Blocks:
+    rows, columns = (slice(s.start * side, s.stop * side) for s in blocks)
+    return rows, columns
+
+
+def _has_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
 
 
 def _sigmoid_table() -> Map:
-    table: Map = (1 / (1 + np.exp(-np.arange(-2048, 2048) / 256))).astype(np.float32)
+    table: Map = (1 / (1 + np.exp(-np.arange(-2048, 2049) / 256))).astype(np.float32)
+    table[-1] = 0
     return table
 
 
