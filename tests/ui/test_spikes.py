@@ -62,6 +62,7 @@ def test_spikes_play_over_the_place_in_view(viewer: Any, widget: Any, segmenter:
     assert layer.data.any()
     assert viewer.dims.range[0][:2] == (0, 3)
     assert viewer.dims.current_step[0] == 0
+    assert viewer.dims.axis_labels[0] == "t"
     np.testing.assert_allclose(layer.scale, (1, 0.5, 0.5))
     # 64 µm around the center; napari counts from the center of the slide's first pixel
     np.testing.assert_allclose(corner_um(layer), (68, 88), atol=0.25)

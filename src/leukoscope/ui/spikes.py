@@ -128,6 +128,7 @@ class SpikesWidget(QWidget):
         )
         dims = self.session.viewer.dims
         dims.set_current_step(dims.ndim - 3, 0)
+        dims.axis_labels = (*dims.axis_labels[:-3], "t", *dims.axis_labels[-2:])
         total = int(raster.counts()[name].sum())
         each = ", ".join(f"{n:,}" for n in raster.counts()[name])
         self.status.setText(
