@@ -10,11 +10,13 @@ import torch
 from scipy import ndimage
 
 from leukoscope.errors import SettingsError
+from leukoscope.segmentation import Calibration, Masks
 from leukoscope.segmentation.spike import SpikeSegmenter
 from leukoscope.segmentation.spike.gate import gate_blocks
 from leukotrain.segment import Canvas, load_bank, train_segmenter
 from leukotrain.segment.bank import BANK_MPP, cutouts
 from leukotrain.segment.export import manifest_hash
+from leukotrain.segment.rounds import accept
 from leukotrain.segment.scenes import SceneMaker
 from leukotrain.segment.train_snn import train_snn
 
@@ -122,11 +124,39 @@ def test_from_data_to_a_segmenter(bank: list[Canvas], tmp_path: Path) -> None:
     assert not list((tmp_path / "out").glob("*.part"))
 
 
+class _Fixed:
+    """A segmenter that gives the masks it was made with."""
+
+    def __init__(self, cells: np.ndarray, nuclei: np.ndarray) -> None:
+        self.masks = Masks(cells, nuclei, np.ones(int(cells.max()), np.float32), BANK_MPP, "given")
+
+    def calibrate(self, rgb: np.ndarray) -> Calibration:
+        return Calibration()
+
+    def segment(self, rgb: np.ndarray, mpp: float, calibration: Calibration) -> Masks:
+        return self.masks
+
+
+def test_a_second_round_takes_only_what_two_methods_outline_alike() -> None:
+    canvas = _canvas(0)
+    seen, nucleus = canvas.cells.astype(np.int32), np.where(canvas.nuclei, 1, 0).astype(np.int32)
+    agreed = accept(canvas, _Fixed(seen, nucleus), _Fixed(seen, nucleus))
+    np.testing.assert_array_equal(agreed.cells, canvas.cells)
+    np.testing.assert_array_equal(agreed.nuclei, canvas.nuclei)
+    assert not (agreed.unknown_cell & (agreed.cells > 0)).any()
+    half = np.where(np.arange(120) < 60, nucleus, 0).astype(np.int32)
+    disputed = accept(canvas, _Fixed(seen, nucleus), _Fixed(seen, half))
+    assert not disputed.cells.any()
+    assert disputed.unknown_cell[canvas.cells > 0].all()  # neither cell nor background: no loss is taken there
+
+
 def test_bad_requests_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="cnn"):
         train_segmenter(tmp_path, "cnn", tmp_path)
     with pytest.raises(SettingsError, match="0 epochs"):
         train_segmenter(tmp_path, "snn", tmp_path, epochs=0)
+    with pytest.raises(SettingsError, match="second round"):
+        train_segmenter(tmp_path, "rstdp", tmp_path, bank=[_canvas(0)], second=True)
     with pytest.raises(SettingsError, match="no training data"):
         load_bank(tmp_path)
 

@@ -24,6 +24,9 @@ def main(
     ),
     epochs: Annotated[int, typer.Option(help="Epochs of 1024 scenes (snn), or of 12,000 pixels (rstdp).")] = 20,
     seed: Annotated[int, typer.Option(help="The same seed gives the same weights.")] = 0,
+    second_round: Annotated[
+        bool, typer.Option(help="Train the snn of --out anew, on accepted outlines of its own beside the public masks.")
+    ] = False,
     workers: Annotated[int, typer.Option(help="Processes that make training scenes.")] = 1,
 ) -> None:
     """Train a spike segmenter, evaluate it on the groups held out, and export it."""
@@ -37,6 +40,7 @@ def main(
             epochs,
             seed,
             workers,
+            second=second_round,
             progress=lambda epoch, value: console.print(f"epoch {epoch + 1}/{epochs}  {what} {value:.4f}"),
         )
     except LeukoscopeError as error:

@@ -86,9 +86,13 @@ def accept(canvas: Canvas, first: Segmenter, second: Segmenter) -> Canvas:
     two = second.segment(rgb, BANK_MPP, white)
     cells = np.zeros(canvas.cells.shape, np.int16)
     nuclei = np.zeros(cells.shape, bool)
+    height, width = canvas.density.shape[:2]
     for i, box in enumerate(ndimage.find_objects(one.cells), start=1):
-        if box is None or any(s.start == 0 or s.stop == n for s, n in zip(box, cells.shape, strict=True)):
-            continue  # cut by the border
+        if box is None:
+            continue
+        rows, columns = box
+        if _cut_by_border(rows, height) or _cut_by_border(columns, width):
+            continue
         cell, nucleus = one.cells[box] == i, one.nuclei[box] == i
         if not SMALLEST_UM2 < cell.sum() * BANK_MPP**2 < LARGEST_UM2:
             continue
@@ -106,10 +110,14 @@ def accept(canvas: Canvas, first: Segmenter, second: Segmenter) -> Canvas:
     return replace(canvas, cells=cells, nuclei=nuclei, unknown_cell=unknown, unknown_nucleus=unknown)
 
 
+def _cut_by_border(extent: slice, size: int) -> bool:
+    return bool(extent.start == 0 or extent.stop == size)
+
+
 def _agree(mask: Bool, labels: NDArray[np.int32], other: int, box: tuple[slice, ...], least: float) -> bool:
     theirs = labels[box] == other
     union = np.count_nonzero(mask | theirs) + np.count_nonzero(labels == other) - np.count_nonzero(theirs)
-    return np.count_nonzero(mask & theirs) >= least * union
+    return bool(np.count_nonzero(mask & theirs) >= least * union)
 
 
 def _crop(folder: Path, row: object) -> Canvas:

@@ -154,7 +154,7 @@ class SceneMaker:
         target = np.stack([nuclei, cells != 0, _inner(cells)]).astype(np.float32)
         known = 1 - np.stack([unknown_nucleus, unknown_cell, unknown_cell]).astype(np.float32)
         target, known = (_binned(a, fine) for a in (target, known))
-        varied = _binned(stained(od / 128, inside, rng, BANK_MPP), fine)
+        varied = _binned(stained((od / 128).astype(np.float32), inside, rng, BANK_MPP), fine)
         noisy = varied + rng.normal(0, rng.uniform(0, 0.02), varied.shape)
         whole = (np.clip(np.rint(noisy * 128), 0, 255) / 128).astype(np.float32)
         return Scene(whole, (target > 0.5).astype(np.float32), (known > 0.99).astype(np.float32))
@@ -181,7 +181,8 @@ def _binned(maps: NDArray[np.float32], k: int) -> NDArray[np.float32]:
     if k == 1:
         return maps
     n, y, x = maps.shape
-    return maps.reshape(n, y // k, k, x // k, k).mean((2, 4))
+    mean: NDArray[np.float32] = maps.reshape(n, y // k, k, x // k, k).mean((2, 4))
+    return mean
 
 
 def stained(od: NDArray[np.float32], inside: NDArray[np.bool_], rng: Rng, mpp: float) -> NDArray[np.float32]:
@@ -197,7 +198,7 @@ def stained(od: NDArray[np.float32], inside: NDArray[np.bool_], rng: Rng, mpp: f
         od = _blurred(od, rng.uniform(0, 0.5) / mpp)
     if rng.random() < 0.25:  # sharpened by a camera
         od = od + np.float32(rng.uniform(0.2, 1.2)) * (od - _blurred(od, rng.uniform(0.25, 0.5) / mpp))
-    return od
+    return od.astype(np.float32)
 
 
 def _blurred(od: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from leukoscope.segmentation.spike.weights import NETWORKS
 from .bank import Canvas, load_bank
 from .evaluate import evaluate
 from .export import describe, export_rstdp, export_snn
+from .rounds import second_round
 from .train_rstdp import train_rstdp
 from .train_snn import train_snn
 
@@ -33,6 +35,7 @@ def train_segmenter(
     bank: list[Canvas] | None = None,
     score: bool = True,
     scenes: int | None = None,
+    second: bool = False,
 ) -> dict[str, Any]:
     """Train, evaluate and export a spike network.
 
@@ -56,6 +59,8 @@ def train_segmenter(
         Whether to evaluate on the groups held out.
     scenes : int, optional
         Training scenes, per epoch (snn; 1024 by default) or in all (rstdp; 400).
+    second : bool
+        Train the snn of `out` anew, on masks of its own beside the public ones (see `rounds.second_round`).
 
     Returns
     -------
@@ -82,9 +87,14 @@ def train_segmenter(
     bank = load_bank(data) if bank is None else bank
     mpp = MPP[network]
     old = _described(out)
+    checkpoints = out / "training"
+    if second:
+        if network != "snn":
+            raise SettingsError("only the snn has a second round", "Leave out --second-round.")
+        bank, checkpoints = _widened(bank, data, out, checkpoints)
     if network == "snn":
         trained = train_snn(
-            bank, out / "training", epochs, seed, scenes or 1024, mpp=mpp, workers=workers, progress=progress
+            bank, checkpoints, epochs, seed, scenes or 1024, mpp=mpp, workers=workers, progress=progress
         )
         own = export_snn(trained, out)
     else:
@@ -100,6 +110,17 @@ def train_segmenter(
         metrics[network] = found = evaluate(SpikeSegmenter(network, "cpu", out), data)
         describe(out, networks, _best(metrics, networks), bank, settings, metrics)
     return found
+
+
+def _widened(bank: list[Canvas], data: Path, out: Path, checkpoints: Path) -> tuple[list[Canvas], Path]:
+    """Give the bank of the second round, as the first round's network, kept beside, makes it."""
+    first = out / "first"
+    if not first.is_dir():
+        SpikeSegmenter("snn", "cpu", out)  # is there one?
+        first.mkdir()
+        for name in ("snn.safetensors", "model.json"):
+            shutil.copy(out / name, first / name)
+    return second_round(bank, data, SpikeSegmenter("snn", "cpu", first)), checkpoints.with_name("training-2")
 
 
 def _described(out: Path) -> dict[str, Any]:

@@ -1,9 +1,8 @@
 """Where a spiking network may fire at all: near what is stained as a nucleus is.
 
-Nuclei take up azure dye, which absorbs green and red and hardly any blue; red cells absorb blue as they absorb green. So
-two sums of optical densities over a square micrometer tell where a white cell may be, at a cost of next to nothing. On the
-groups not held out every masked nucleus passes with less than half of its stain (`tests/training/test_segment.py`), and
-of what is no white cell about one square micrometer in a thousand does.
+Nuclei take up azure dye, which absorbs green and red and hardly any blue; red cells absorb blue as they absorb green.
+So two sums of optical densities over a square micrometer tell where a white cell may be, at a cost of next to nothing.
+Every masked nucleus of the training groups passes with half of its stain (`tests/training/test_segment.py`).
 """
 
 from __future__ import annotations

@@ -117,17 +117,18 @@ class SpikingUNet(nn.Module):
 
         def fire(layer: nn.Module, spikes: Tensor) -> Tensor:
             steps, batch = spikes.shape[:2]
-            return integrate_and_fire(self._current(layer, spikes.flatten(0, 1)).unflatten(0, (steps, batch)))
+            current = self._current(layer, spikes.flatten(0, 1))
+            return integrate_and_fire(current.view(steps, batch, *current.shape[1:]))
 
         return self._layers(self._fold(density), first, fire, 2, gate)
 
     def _current(self, layer: nn.Module, spikes: Tensor) -> Tensor:
         """Give a layer's currents; those of a folded network with 8 significant bits, however they are computed."""
         if self.norm:
-            current: Tensor = layer(spikes)
-            return current
-        conv: nn.Module = layer[0]  # type: ignore[index]
-        return conv(spikes.to(conv.weight.dtype)).bfloat16()  # type: ignore[operator, no-any-return]
+            return layer(spikes)  # type: ignore[no-any-return]
+        weight = next(layer.parameters())
+        current: Tensor = layer(spikes.to(weight.dtype)).bfloat16()
+        return current
 
     def _layers(self, image: Tensor, first: Fire, fire: Fire, channel: int, gate: Tensor | None) -> list[Tensor]:
         """Run all spiking layers; `channel` is the axis of maps in what they give."""
@@ -171,10 +172,10 @@ class SpikingUNet(nn.Module):
         return bare.eval()
 
     def fast(self) -> SpikingUNet:
-        """Let a folded network compute in bfloat16 where the processor does; no bit of the result depends on it.
+        """Let a folded network compute in bfloat16, where a processor can; no bit of the result depends on it.
 
-        Products of 8-bit weights with spikes add up exactly in float32, which is what such units add in, and currents are
-        rounded to bfloat16 either way.
+        Such units add in float32, exactly, since weights have 8 bits and spikes one; currents are rounded to bfloat16
+        either way.
         """
         for name in LAYERS:
             getattr(self, name).to(torch.bfloat16)
@@ -191,6 +192,8 @@ class SpikingUNet(nn.Module):
         for name in (*LAYERS, "head"):
             module = getattr(self, name)
             conv = module[0] if isinstance(module, nn.Sequential) else module
+            if not isinstance(conv, nn.Conv2d | nn.ConvTranspose2d):
+                raise TypeError(f"{name} is no convolution")
             weight = conv.weight.transpose(0, 1) if isinstance(conv, nn.ConvTranspose2d) else conv.weight
             bits = WEIGHT_BITS + (INPUT_BITS if name in ("stem", "head") else 0)
             largest = {"stem": 255 / 2**INPUT_BITS, "head": float(self.steps)}.get(name, 1.0)
