@@ -11,6 +11,7 @@ same.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -97,7 +98,7 @@ def main() -> None:
             sums[field.label][key] += value
     print("| a field, in the mean | " + " | ".join(sums) + " |")
     print("|---" * (len(sums) + 1) + "|")
-    rows = {
+    rows: dict[str, Callable[[dict[str, float]], str]] = {
         "gate open, part of the area": lambda m: f"{m['gate']:.2f}",
         "spikes, millions": lambda m: f"{m['spikes'] / 1e6:.1f}",
         "spikes a neuron and step, inside the gate": lambda m: (
