@@ -34,6 +34,7 @@ from leukoscope.segmentation import Masks, get_segmenter
 from leukotrain.data.masks import DATASETS, Field, MaskedImage, fields, masked_images
 from leukotrain.data.split import is_validation
 
+PLATELET_UM2 = 30  # some of ALL-IDB2's crops have a platelet in the middle, and mask it
 NEAR = 50.0  # px of an ALL-IDB1 field, within which a found cell counts as a point's own
 Segment = Callable[[NDArray[np.uint8], float], Masks]
 # metric -> group -> [sum, divisor, count]: every figure is the sum over groups by the divisor's
@@ -63,10 +64,14 @@ def score_masks(image: MaskedImage, masks: Masks, tally: Tally, note: str = "") 
         overlap = np.bincount(masks.cells[truth], minlength=1)
         overlap[0] = 0
         best = int(overlap.argmax()) if overlap.any() else -1
-        add(tally, f"{image.dataset}: cell IoU{note}", image.group, iou(truth, masks.cells == best))
+        names = [image.dataset]
+        if image.dataset == "all_idb2" and sizes[i] * image.mpp**2 > PLATELET_UM2:
+            names.append(f"all_idb2, over {PLATELET_UM2} µm²")
         core = truth & (image.classes == 2)
-        if core.any():
-            add(tally, f"{image.dataset}: nucleus IoU{note}", image.group, iou(core, masks.nuclei == best))
+        for name in names:
+            add(tally, f"{name}: cell IoU{note}", image.group, iou(truth, masks.cells == best))
+            if core.any():
+                add(tally, f"{name}: nucleus IoU{note}", image.group, iou(core, masks.nuclei == best))
 
 
 def panoptic(truths: NDArray[np.int32], found: NDArray[np.int32], mpp: float) -> tuple[float, int, int, int]:

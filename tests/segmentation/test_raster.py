@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,27 +10,25 @@ import torch
 from smears import small_smear
 
 from leukoscope.errors import SettingsError
-from leukoscope.segmentation import Calibration, get_segmenter
+from leukoscope.segmentation import get_segmenter
 from leukoscope.segmentation.base import white_point
-from leukoscope.segmentation.spike import SpikeRaster, SpikingUNet, spike_raster
+from leukoscope.segmentation.spike import SpikeRaster, SpikeSegmenter, SpikingUNet, spike_raster
 from leukoscope.segmentation.spike.coding import DENSITY_STEP, optical_density
 from leukoscope.segmentation.spike.gate import gate_blocks
 from leukoscope.segmentation.spike.unet import LAYERS
-from leukoscope.segmentation.spike.weights import load_rstdp
 
 GLASS = np.full((100, 90, 3), 235, np.uint8)
 
 
-def untrained() -> Any:
+def untrained() -> SpikeSegmenter:
     """Stand in for `spike-snn`: a network whose weights are chance, so that every layer fires."""
     torch.manual_seed(0)
     network = SpikingUNet((4, 6, 8), norm=False).eval()
     for parameter in network.parameters():
         parameter.data *= 3
-    calibrate = lambda rgb: Calibration(white_point(rgb))  # noqa: E731
-    return SimpleNamespace(
-        name="spike-snn", network="snn", mpp=0.25, align=8, device="cpu", _snn=network, calibrate=calibrate
-    )
+    segmenter = SpikeSegmenter("snn", "cpu")
+    segmenter._snn = network
+    return segmenter
 
 
 @pytest.fixture(scope="module")
@@ -123,10 +120,7 @@ def test_wrong_names_and_places_are_refused(raster: SpikeRaster) -> None:
 
 
 def test_the_first_spike_network_fires_once_at_most(smear: Any) -> None:
-    calibrate = lambda rgb: Calibration(white_point(rgb))  # noqa: E731
-    first: Any = SimpleNamespace(
-        name="spike-rstdp", network="rstdp", mpp=0.5, align=4, device="cpu", _rstdp=load_rstdp()[0], calibrate=calibrate
-    )
+    first = SpikeSegmenter("rstdp", "cpu")
     raster = spike_raster(smear.rgb, 0.25, first)
     assert raster.layers == ("input", "output")
     assert all(raster.spikes[name].sum(axis=0).max() == 1 for name in raster.layers)

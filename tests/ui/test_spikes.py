@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from leukoscope.segmentation import Calibration
-from leukoscope.segmentation.base import white_point
-from leukoscope.segmentation.spike import SpikingUNet, spike_edges, spike_raster
+from leukoscope.segmentation.spike import SpikeSegmenter, SpikingUNet, spike_edges, spike_raster
 from leukoscope.ui import session_of
 from leukoscope.ui._napari import camera
 from leukoscope.ui.spikes import EDGES_NAME, tile_in_view
@@ -25,15 +22,9 @@ def segmenter() -> Any:
     network = SpikingUNet((4, 6, 8), norm=False).eval()
     for parameter in network.parameters():
         parameter.data *= 3
-    return SimpleNamespace(
-        name="spike-snn",
-        network="snn",
-        mpp=0.25,
-        align=8,
-        device="cpu",
-        _snn=network,
-        calibrate=lambda rgb: Calibration(white_point(rgb)),
-    )
+    segmenter = SpikeSegmenter("snn", "cpu")
+    segmenter._snn = network
+    return segmenter
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from ._scale import guess_mpp
 from ._upsample import upsample_labels
 from .instances import HALO_UM, label_cells
 
-__all__ = ["Calibration", "GridSegmenter", "Masks", "Segmenter", "check_rgb", "white_point"]
+__all__ = ["Calibration", "GridSegmenter", "Masks", "Segmenter", "check_rgb", "known_mpp", "white_point"]
 
 RGB = NDArray[np.uint8]
 Map = NDArray[np.float32]
@@ -183,25 +183,25 @@ class GridSegmenter:
         SettingsError
             When `rgb` is no RGB image or `mpp` no resolution.
         """
-        check_rgb(rgb)
-        if mpp is not None and not (isfinite(mpp) and 0.001 <= mpp <= 100):
-            raise SettingsError(f"{mpp} µm per pixel is no resolution", "Give a number such as 0.25.")
-        source = "given"
-        if mpp is None:
-            mpp, source = guess_mpp(rgb)
+        mpp, source = known_mpp(rgb, mpp)
         step = self.mpp / mpp
         height, width = rgb.shape[:2]
-        cell = None if calibration else cutout(rgb)  # a tile of a slide is no crop, whatever it looks like
-        if cell is not None and diameter(cell) * mpp > LARGEST_CUTOUT_UM:
-            cell = None
-        shown = rgb if cell is None else on_white(rgb, cell)
-        working = read_working(shown, step, (0, 0, *working_shape(rgb.shape, step)))
+        working, cell = self._working(rgb, mpp, calibration)
         cells, nuclei, scores = self.segment_working(working, calibration)
         if step != 1:
             cells, nuclei = upsample_labels(cells, nuclei, len(scores), step, (height, width))
         if cell is not None:
             cells, nuclei, scores = one_cell(rgb, cell, nuclei, scores)
         return Masks(cells, nuclei, scores, float(mpp), source)
+
+    def _working(self, rgb: RGB, mpp: float, calibration: Calibration | None) -> tuple[RGB, NDArray[np.bool_] | None]:
+        """Bring an image to the working resolution; also give the outline of a cell that was cut out on black."""
+        step = self.mpp / mpp
+        cell = None if calibration else cutout(rgb)  # a tile of a slide is no crop, whatever it looks like
+        if cell is not None and diameter(cell) * mpp > LARGEST_CUTOUT_UM:
+            cell = None
+        shown = rgb if cell is None else on_white(rgb, cell)
+        return read_working(shown, step, (0, 0, *working_shape(rgb.shape, step))), cell
 
     def segment_working(
         self, rgb: RGB, calibration: Calibration | None = None
@@ -220,6 +220,22 @@ class GridSegmenter:
         A third map, where there is one, is the probability of a cell's inner part: what tells touching cells apart.
         """
         raise NotImplementedError
+
+
+def known_mpp(rgb: RGB, mpp: float | None) -> tuple[float, str]:
+    """Give an image's µm per pixel and where it is from: as given, else estimated from what the image shows.
+
+    Raises
+    ------
+    SettingsError
+        When `rgb` is no RGB image or `mpp` no resolution.
+    """
+    check_rgb(rgb)
+    if mpp is None:
+        return guess_mpp(rgb)
+    if not (isfinite(mpp) and 0.001 <= mpp <= 100):
+        raise SettingsError(f"{mpp} µm per pixel is no resolution", "Give a number such as 0.25.")
+    return mpp, "given"
 
 
 def check_rgb(rgb: Any) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isfinite
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,12 +13,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from ...errors import SettingsError
-from .._cutout import LARGEST_CUTOUT_UM, cutout, diameter, on_white
-from .._resample import read_working, working_shape
-from .._scale import guess_mpp
-from ..base import Calibration, check_rgb
-from .coding import DENSITY_STEP, optical_density
-from .gate import BLOCK_UM, gate_blocks
+from .._resample import working_shape
+from ..base import Calibration, known_mpp
+from .coding import DENSITY_STEP
+from .gate import BLOCK_UM
 
 if TYPE_CHECKING:
     from .segmenter import SpikeSegmenter
@@ -158,9 +155,7 @@ def spike_raster(
     SettingsError
         When `rgb` is no RGB image or too large, `mpp` no resolution, or the segmenter runs no spiking network.
     """
-    check_rgb(rgb)
-    if mpp is not None and not (isfinite(mpp) and 0.001 <= mpp <= 100):
-        raise SettingsError(f"{mpp} µm per pixel is no resolution", "Give a number such as 0.25.")
+    mpp, _ = known_mpp(rgb, mpp)
     if segmenter is None:
         from .segmenter import SpikeSegmenter
 
@@ -168,27 +163,16 @@ def spike_raster(
     if getattr(segmenter, "network", None) not in ("snn", "rstdp"):
         name = getattr(segmenter, "name", type(segmenter).__name__)
         raise SettingsError(f"{name} sends no spikes", 'Take get_segmenter("spike-snn").')
-    if mpp is None:
-        mpp, _ = guess_mpp(rgb)
-    step = segmenter.mpp / mpp
-    height, width = working_shape(rgb.shape, step)
+    height, width = working_shape(rgb.shape, segmenter.mpp / mpp)
     if max(height, width) > LARGEST_PX:
         raise SettingsError(
             f"{height} × {width} px of {segmenter.mpp} µm are too many to keep all their spikes",
             f"Cut out a part of at most {LARGEST_PX * segmenter.mpp:.0f} µm a side, such as one cell.",
         )
-    shown = rgb
-    if calibration is None:
-        cell = cutout(rgb)
-        if cell is not None and diameter(cell) * mpp <= LARGEST_CUTOUT_UM:
-            shown = on_white(rgb, cell)
-    working = read_working(shown, step, (0, 0, height, width))
+    working, _ = segmenter._working(rgb, mpp, calibration)
     calibration = calibration or segmenter.calibrate(working)
-
-    density = optical_density(working, calibration.white)
-    density = np.pad(density, ((0, 0), (0, -height % segmenter.align), (0, -width % segmenter.align)))
-    image = torch.from_numpy(density[None]).float()
-    gate = gate_blocks(image, segmenter.mpp)
+    density, gate = segmenter.gated(working, calibration)
+    image = density.float()
     spikes = _snn(segmenter, image, gate) if segmenter.network == "snn" else _rstdp(segmenter, image, gate, calibration)
     size = rgb.shape[0], rgb.shape[1]
     return SpikeRaster(tuple(spikes), spikes, gate[0, 0].numpy(), segmenter.mpp, float(mpp), size)

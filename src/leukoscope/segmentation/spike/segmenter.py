@@ -88,11 +88,8 @@ class SpikeSegmenter(GridSegmenter):
     def _maps(self, rgb: RGB, calibration: Calibration) -> tuple[Map, ...]:
         """Probabilities of nucleus, cell, and the inner part of a cell; 0 far from anything stained as a nucleus is."""
         height, width = rgb.shape[:2]
-        density = optical_density(rgb, calibration.white)
-        density = np.pad(density, ((0, 0), (0, -height % self.align), (0, -width % self.align)))
-        image = torch.from_numpy(density)[None]
-        gate = gate_blocks(image.float(), self.mpp)
-        maps = np.zeros((3 if self.network == "snn" else 2, *density.shape[1:]), np.float32)
+        image, gate = self.gated(rgb, calibration)
+        maps = np.zeros((3 if self.network == "snn" else 2, *image.shape[2:]), np.float32)
         reach, longest = -(-self._reach // self.align), round(WINDOW_UM / BLOCK_UM)
         for own, seen in _windows(gate[0, 0].numpy(), reach, longest):
             (rows, columns), (top, left) = _pixels(own, self.align), (s.start for s in _pixels(seen, self.align))
@@ -100,6 +97,22 @@ class SpikeSegmenter(GridSegmenter):
             inner = slice(rows.start - top, rows.stop - top), slice(columns.start - left, columns.stop - left)
             maps[:, rows, columns] = found[:, *inner]
         return tuple(maps[:, :height, :width])
+
+    def gated(self, rgb: RGB, calibration: Calibration) -> tuple[Tensor, Tensor]:
+        """Give what the network sees of an image at the working resolution, and where its neurons may fire.
+
+        Returns
+        -------
+        density : Tensor of uint8, shape (1, 3, Y, X)
+            In steps of 1/128; Y and X are filled up to whole blocks with empty glass.
+        gate : Tensor of bool, shape (1, 1, y, x)
+            See `gate_blocks`.
+        """
+        height, width = rgb.shape[:2]
+        density = optical_density(rgb, calibration.white)
+        density = np.pad(density, ((0, 0), (0, -height % self.align), (0, -width % self.align)))
+        image = torch.from_numpy(density)[None]
+        return image, gate_blocks(image.float(), self.mpp)
 
     @torch.inference_mode()
     def _run(self, density: Tensor, gate: Tensor, calibration: Calibration) -> Map:
