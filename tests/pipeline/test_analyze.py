@@ -173,6 +173,23 @@ def test_a_killed_run_resumes_to_the_same_result(smear: Path, tmp_path: Path) ->
     last.case.close()
 
 
+def test_what_the_segmenter_takes_for_a_smudge_is_labeled_so_unless_the_model_knows_smudges(
+    smear: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "leukoscope.segmentation.base.cell_kinds",
+        lambda rgb, cells, nuclei, count, white, mpp: ("smudge",) * count,
+    )
+    with analyze(smear, tmp_path / "without", **OPTIONS) as case:
+        assert set(case.cells["label"]) == {"smudge"}
+    with analyze(smear, tmp_path / "with", **{**OPTIONS, "model": "blood"}) as case:
+        assert set(case.cells["label"]) == {"smudge"}
+        assert case.cells["p_blast"].notna().all()  # what the model says of it is kept beside
+        counts = case.counts.set_index("label")
+    assert counts.loc["smudge", "counted"] == 0
+    assert counts.loc["smudge", "excluded"] == len(case.cells)
+
+
 def test_analyzing_anew_keeps_a_reviewers_label(smear: Path, tmp_path: Path) -> None:
     with analyze(smear, tmp_path, **OPTIONS) as case:
         row = case.cells.iloc[0]

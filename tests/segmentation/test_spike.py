@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
 from smears import small_smear
 
 from leukoscope.errors import BundleError, SettingsError
@@ -262,3 +263,13 @@ def test_weights_that_do_not_fit_the_description_are_refused(weights: Path) -> N
     path.write_text(json.dumps(data))
     with pytest.raises(BundleError, match="do not fit"):
         SpikeSegmenter("snn", "cpu", weights)
+
+
+def test_other_weights_have_another_fingerprint(weights: Path) -> None:
+    one = SpikeSegmenter("snn", "cpu", weights).fingerprint
+    assert SpikeSegmenter("snn", "cpu", weights).fingerprint == one
+    tensors = load_file(weights / "snn.safetensors")
+    tensors["stem.0.bias"] = tensors["stem.0.bias"] + 1
+    save_file(tensors, weights / "snn.safetensors")
+    assert SpikeSegmenter("snn", "cpu", weights).fingerprint != one
+    assert SpikeSegmenter("rstdp", "cpu", weights).fingerprint != one

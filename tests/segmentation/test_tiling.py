@@ -58,6 +58,8 @@ def assert_same(tiled: Masks, whole: Masks) -> None:
     np.testing.assert_array_equal(tiled.cells, whole.cells)
     np.testing.assert_array_equal(tiled.nuclei, whole.nuclei)
     np.testing.assert_array_equal(tiled.scores, whole.scores)
+    assert tiled.kinds == whole.kinds
+    assert len(whole.kinds) == len(whole)
 
 
 @given(seed=st.integers(0, 30), tile=st.integers(60, 320), centers=st.booleans())

@@ -34,6 +34,8 @@ Region = tuple[int, int, int, int]
 CROP_MARGIN_UM = 3.0
 # A level counts as fine enough when it is at most this much coarser than asked for.
 LEVEL_TOLERANCE = 1.05
+# What a segmenter tells of an object that is no intact white cell, as the taxonomy calls it.
+OWN_LABELS = {"smudge": "smudge", "platelet": "platelet_clump"}
 # Calibration looks at this many pixels of the working grid at most, in squares of SAMPLE_SIDE.
 SAMPLE_SIDE = 512
 SAMPLE_COUNT = 16
@@ -203,6 +205,7 @@ def _classify(slide: Slide, found: list[FoundCell], settings: Settings) -> list[
     area = settings.mpp**2
     probabilities: list[dict[str, float]] = [{} for _ in found]
     labels = [UNIDENTIFIED] * len(found)
+    known: frozenset[str] = frozenset()
     if found and settings.model is not None:
         model = _model(settings.model, settings.device, settings.version)
         level = level_for(slide, settings.mpp, model.mpp)
@@ -211,6 +214,8 @@ def _classify(slide: Slide, found: list[FoundCell], settings: Settings) -> list[
         rows = model.predict_proba(images, masks, settings.mpp * slide.downsamples[level])
         probabilities = [dict(zip(model.classes, map(float, row), strict=True)) for row in rows]
         labels = model.labels(rows)
+        known = frozenset(model.classes)
+    labels = [_own_label(cell.kind, label, known) for cell, label in zip(found, labels, strict=True)]
     return [
         CellRow(
             cell=cell.cell,
@@ -225,6 +230,12 @@ def _classify(slide: Slide, found: list[FoundCell], settings: Settings) -> list[
         )
         for cell, p, label in zip(found, probabilities, labels, strict=True)
     ]
+
+
+def _own_label(kind: str, label: str, known: frozenset[str]) -> str:
+    """Give what the segmenter knows of an object precedence, where the model has no such class."""
+    own = OWN_LABELS.get(kind)
+    return label if own is None or own in known else own
 
 
 def _crop(slide: Slide, level: int, cell: FoundCell, mpp: float) -> tuple[np.ndarray, np.ndarray]:

@@ -17,6 +17,7 @@ from ._resample import read_working, working_shape
 from ._scale import guess_mpp
 from ._upsample import upsample_labels
 from .instances import HALO_UM, label_cells
+from .kinds import cell_kinds
 
 __all__ = ["Calibration", "GridSegmenter", "Masks", "Segmenter", "check_rgb", "known_mpp", "white_point"]
 
@@ -38,6 +39,8 @@ class Masks:
         µm per pixel of the image, as it was taken to be.
     mpp_source : str
         "given", "red cells", "white cell" or "assumed".
+    kinds : tuple of str
+        What each is, "cell", "smudge" or "platelet" (see `kinds`); empty where nobody told.
     """
 
     cells: NDArray[np.int32]
@@ -45,6 +48,7 @@ class Masks:
     scores: NDArray[np.float32]
     mpp: float
     mpp_source: str
+    kinds: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -187,12 +191,15 @@ class GridSegmenter:
         step = self.mpp / mpp
         height, width = rgb.shape[:2]
         working, cell = self._working(rgb, mpp, calibration)
+        calibration = calibration or self.calibrate(working)
         cells, nuclei, scores = self.segment_working(working, calibration)
+        kinds = cell_kinds(working, cells, nuclei, len(scores), calibration.white, self.mpp)
         if step != 1:
             cells, nuclei = upsample_labels(cells, nuclei, len(scores), step, (height, width))
-        if cell is not None:
+        if cell is not None:  # somebody cut it out, and took it for a cell
             cells, nuclei, scores = one_cell(rgb, cell, nuclei, scores)
-        return Masks(cells, nuclei, scores, float(mpp), source)
+            kinds = ("cell",)
+        return Masks(cells, nuclei, scores, float(mpp), source, kinds)
 
     def _working(self, rgb: RGB, mpp: float, calibration: Calibration | None) -> tuple[RGB, NDArray[np.bool_] | None]:
         """Bring an image to the working resolution; also give the outline of a cell that was cut out on black."""

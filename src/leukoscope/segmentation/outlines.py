@@ -35,6 +35,8 @@ class FoundCell:
         The centroid of the cell's outline, level-0 pixels.
     score : float
         How sure the segmenter is, 0..1.
+    kind : str
+        "cell", "smudge" or "platelet".
     """
 
     cell: Polygon
@@ -42,6 +44,7 @@ class FoundCell:
     x: float
     y: float
     score: float
+    kind: str = "cell"
 
 
 def found_cells(masks: Masks, origin: tuple[float, float] = (0, 0), scale: float = 1.0) -> list[FoundCell]:
@@ -76,7 +79,8 @@ def found_cells(masks: Masks, origin: tuple[float, float] = (0, 0), scale: float
         cell = Polygon(max(pieces, key=lambda p: p.area).exterior)
         nucleus = _polygons(_outline(masks.nuclei[window] == i, corner, scale).intersection(cell))
         center = cell.centroid
-        found.append(FoundCell(cell, nucleus, center.x, center.y, float(masks.scores[i - 1])))
+        kind = masks.kinds[i - 1] if masks.kinds else "cell"
+        found.append(FoundCell(cell, nucleus, center.x, center.y, float(masks.scores[i - 1]), kind))
     return found
 
 

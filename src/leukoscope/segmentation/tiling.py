@@ -80,7 +80,8 @@ def segment_tile(
     keep = _own(masks.cells, len(masks), window, tile)
     number = np.zeros(len(masks) + 1, np.int32)
     number[1:][keep] = np.arange(1, keep.sum() + 1)
-    own = Masks(number[masks.cells], number[masks.nuclei], masks.scores[keep], masks.mpp, masks.mpp_source)
+    kinds = tuple(kind for kind, own in zip(masks.kinds, keep, strict=False) if own)
+    own = Masks(number[masks.cells], number[masks.nuclei], masks.scores[keep], masks.mpp, masks.mpp_source, kinds)
     return own, window[:2]
 
 
@@ -122,6 +123,7 @@ def segment_tiled(
         calibration = segmenter.calibrate(_sample(read, bounds))
     cells, nuclei = np.zeros(bounds, np.int32), np.zeros(bounds, np.int32)
     scores: list[NDArray[np.float32]] = []
+    kinds: list[str] = []
     count = 0
     for region in tile_regions(bounds, max(1, tile)):
         masks, (top, left) = segment_tile(segmenter, read, region, calibration, bounds)
@@ -129,11 +131,13 @@ def segment_tiled(
         for part, whole in ((masks.cells, cells[at]), (masks.nuclei, nuclei[at])):
             np.copyto(whole, part + count, where=part > 0)
         scores.append(masks.scores)
+        kinds += masks.kinds
         count += len(masks)
-    cells, nuclei, score = _in_scan_order(cells, nuclei, np.concatenate(scores))
+    number, order = _scan_order(cells, count)
+    cells, nuclei, score = number[cells], number[nuclei], np.concatenate(scores)[order]
     if step != 1:
         cells, nuclei = upsample_labels(cells, nuclei, count, step, rgb.shape[:2])
-    return Masks(cells, nuclei, score, float(mpp), "given")
+    return Masks(cells, nuclei, score, float(mpp), "given", tuple(kinds[i] for i in order) if kinds else ())
 
 
 def _own(cells: NDArray[np.int32], count: int, window: Region, tile: Region) -> NDArray[np.bool_]:
@@ -150,16 +154,14 @@ def _own(cells: NDArray[np.int32], count: int, window: Region, tile: Region) -> 
     return keep
 
 
-def _in_scan_order(
-    cells: NDArray[np.int32], nuclei: NDArray[np.int32], scores: NDArray[np.float32]
-) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]:
-    """Renumber cells as a scan from the top left meets them."""
+def _scan_order(cells: NDArray[np.int32], count: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Give every cell's number in the order in which a scan from the top left meets them, and that order, from 0."""
     found, first = np.unique(cells, return_index=True)
     order = found[np.argsort(first)]
     order = order[order > 0]
-    number = np.zeros(len(scores) + 1, np.int32)
+    number = np.zeros(count + 1, np.int32)
     number[order] = np.arange(1, len(order) + 1)
-    return number[cells], number[nuclei], scores[order - 1]
+    return number, order - 1
 
 
 def _sample(read: Callable[[Region], NDArray[np.uint8]], bounds: tuple[int, int]) -> NDArray[np.uint8]:

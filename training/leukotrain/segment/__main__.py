@@ -25,7 +25,7 @@ def main(
     epochs: Annotated[int, typer.Option(help="Epochs of 1024 scenes (snn), or of 12,000 pixels (rstdp).")] = 20,
     seed: Annotated[int, typer.Option(help="The same seed gives the same weights.")] = 0,
     second_round: Annotated[
-        bool, typer.Option(help="Train the snn of --out anew, on accepted outlines of its own beside the public masks.")
+        bool, typer.Option(help="Train the snn of --out on, with accepted outlines of its own beside the public masks.")
     ] = False,
     workers: Annotated[int, typer.Option(help="Processes that make training scenes.")] = 1,
 ) -> None:

@@ -90,10 +90,9 @@ def accept(canvas: Canvas, first: Segmenter, second: Segmenter) -> Canvas:
     for i, box in enumerate(ndimage.find_objects(one.cells), start=1):
         if box is None:
             continue
-        rows, columns = box
-        if _cut_by_border(rows, height) or _cut_by_border(columns, width):
-            continue
         cell, nucleus = one.cells[box] == i, one.nuclei[box] == i
+        if _at_border(nucleus, box, (height, width)):  # of the cell, a border may cut: crops of PBC are tight
+            continue
         if not SMALLEST_UM2 < cell.sum() * BANK_MPP**2 < LARGEST_UM2:
             continue
         other = int(np.bincount(two.cells[box][cell]).argmax())
@@ -110,8 +109,13 @@ def accept(canvas: Canvas, first: Segmenter, second: Segmenter) -> Canvas:
     return replace(canvas, cells=cells, nuclei=nuclei, unknown_cell=unknown, unknown_nucleus=unknown)
 
 
-def _cut_by_border(extent: slice, size: int) -> bool:
-    return bool(extent.start == 0 or extent.stop == size)
+def _at_border(mask: Bool, box: tuple[slice, ...], shape: tuple[int, int]) -> bool:
+    """Tell whether a mask reaches the image's border; `box` is where it lies."""
+    for axis, (extent, size) in enumerate(zip(box, shape, strict=True)):
+        along: NDArray[np.bool_] = np.asarray(mask.any(axis=1 - axis))
+        if (extent.start == 0 and along[0]) or (extent.stop == size and along[-1]):
+            return True
+    return False
 
 
 def _agree(mask: Bool, labels: NDArray[np.int32], other: int, box: tuple[slice, ...], least: float) -> bool:

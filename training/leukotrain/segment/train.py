@@ -21,6 +21,7 @@ from .train_snn import train_snn
 
 __all__ = ["train_segmenter"]
 
+RATE = 4e-3  # largest learning rate of the snn
 MPP = {"snn": 0.25, "rstdp": 0.5}  # working resolution, µm per pixel
 
 
@@ -60,7 +61,7 @@ def train_segmenter(
     scenes : int, optional
         Training scenes, per epoch (snn; 1024 by default) or in all (rstdp; 400).
     second : bool
-        Train the snn of `out` anew, on masks of its own beside the public ones (see `rounds.second_round`).
+        Train the snn of `out` on, with masks of its own beside the public ones (see `rounds.second_round`).
 
     Returns
     -------
@@ -88,13 +89,25 @@ def train_segmenter(
     mpp = MPP[network]
     old = _described(out)
     checkpoints = out / "training"
+    start: Path | None = None
+    rate = RATE
     if second:
         if network != "snn":
             raise SettingsError("only the snn has a second round", "Leave out --second-round.")
-        bank, checkpoints = _widened(bank, data, out, checkpoints)
+        bank, start = _widened(bank, data, out, checkpoints)
+        checkpoints, rate = out / "training-2", RATE / 4  # it goes on from the first round's weights
     if network == "snn":
         trained = train_snn(
-            bank, checkpoints, epochs, seed, scenes or 1024, mpp=mpp, workers=workers, progress=progress
+            bank,
+            checkpoints,
+            epochs,
+            seed,
+            scenes or 1024,
+            mpp=mpp,
+            rate=rate,
+            workers=workers,
+            progress=progress,
+            start=start,
         )
         own = export_snn(trained, out)
     else:
@@ -113,14 +126,16 @@ def train_segmenter(
 
 
 def _widened(bank: list[Canvas], data: Path, out: Path, checkpoints: Path) -> tuple[list[Canvas], Path]:
-    """Give the bank of the second round, as the first round's network, kept beside, makes it."""
+    """Give the bank of the second round, as the first round's network makes it, and that network's checkpoint."""
+    checkpoint = checkpoints / "checkpoint.safetensors"
+    if not checkpoint.is_file():
+        raise SettingsError("there is no first round to go on from", "Train one into the same --out first.", out)
     first = out / "first"
     if not first.is_dir():
-        SpikeSegmenter("snn", "cpu", out)  # is there one?
         first.mkdir()
         for name in ("snn.safetensors", "model.json"):
             shutil.copy(out / name, first / name)
-    return second_round(bank, data, SpikeSegmenter("snn", "cpu", first)), checkpoints.with_name("training-2")
+    return second_round(bank, data, SpikeSegmenter("snn", "cpu", first)), checkpoint
 
 
 def _described(out: Path) -> dict[str, Any]:

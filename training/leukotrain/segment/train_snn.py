@@ -74,6 +74,8 @@ def train_snn(
     rate: float = 4e-3,
     workers: int = 0,
     progress: Callable[[int, float], None] | None = None,
+    network: type[SpikingUNet] = SpikingUNet,
+    start: Path | None = None,
 ) -> SpikingUNet:
     """Train; continues from the checkpoint in `out`, where there is one of the same settings.
 
@@ -96,6 +98,10 @@ def train_snn(
         Processes that make scenes.
     progress : callable, optional
         Takes the epoch and its mean loss.
+    network : type of SpikingUNet
+        Another kind of neuron in the same layers, to compare with.
+    start : Path, optional
+        A checkpoint of other data or settings, whose weights this one goes on from.
 
     Returns
     -------
@@ -103,35 +109,41 @@ def train_snn(
         With batch norm; `folded()` gives the one to ship.
     """
     torch.manual_seed(seed)
-    network = SpikingUNet(channels, steps)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=1e-3)
+    unet = network(channels, steps)
+    if start is not None:
+        unet.load_state_dict(_weights(load_file(start)))
+    optimizer = torch.optim.AdamW(unet.parameters(), lr=rate, weight_decay=1e-3)
     per_epoch = scenes_per_epoch // BATCH
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=epochs * per_epoch + 1, pct_start=0.15)
     settings = {"epochs": epochs, "seed": seed, "scenes": scenes_per_epoch, "rate": rate, "mpp": mpp}
-    first = _resume(out, settings, network, optimizer, schedule)
+    first = _resume(out, settings, unet, optimizer, schedule)
     maker = SceneMaker(bank, round(SCENE_UM / mpp), mpp)
     for epoch in range(first, epochs):
         scenes = _Scenes(maker, seed, epoch * scenes_per_epoch, per_epoch * BATCH)
         total = 0.0
         spiking = epoch >= epochs - max(1, round(SPIKING_PART * epochs))
-        network.train(not spiking)  # the norms' statistics are settled by then
+        unet.train(not spiking)  # the norms' statistics are settled by then
         for density, target, known in DataLoader(scenes, BATCH, num_workers=workers):
             gate = gate_blocks(torch.round(density * 128), mpp)
             seen = known * functional.interpolate(gate.float(), scale_factor=density.shape[-1] // gate.shape[-1])
             # In bfloat16, as the currents are in use (`SpikingUNet.fast`).
             with torch.autocast("cpu", torch.bfloat16):
-                logits = (network if spiking else network.rates)(density, gate)
+                logits = (unet if spiking else unet.rates)(density, gate)
             loss = segmentation_loss(logits.float(), target, seen)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            torch.nn.utils.clip_grad_norm_(unet.parameters(), 1.0)
             optimizer.step()
             schedule.step()
             total += loss.item()
-        _save(out, settings | {"done": epoch + 1}, network, optimizer)
+        _save(out, settings | {"done": epoch + 1}, unet, optimizer)
         if progress is not None:
             progress(epoch, total / per_epoch)
-    return network.eval()
+    return unet.eval()
+
+
+def _weights(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")}
 
 
 def _save(out: Path, settings: dict[str, float], network: SpikingUNet, optimizer: torch.optim.Optimizer) -> None:
@@ -164,7 +176,7 @@ def _resume(
     if saved != settings:
         return 0
     tensors = load_file(path)
-    network.load_state_dict({k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")})
+    network.load_state_dict(_weights(tensors))
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         if key.startswith("optimizer."):

@@ -12,11 +12,12 @@ from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
 
+from ... import __version__
 from ...errors import SettingsError
 from ..base import Calibration, GridSegmenter
 from .coding import DENSITY_STEP, optical_density
 from .gate import BLOCK_UM, GATE_REACH_UM, gate_blocks
-from .weights import NETWORKS, SHIPPED, load_description, load_rstdp, load_snn
+from .weights import NETWORKS, SHIPPED, fingerprint, load_description, load_rstdp, load_snn
 
 __all__ = ["SpikeSegmenter"]
 
@@ -41,6 +42,11 @@ class SpikeSegmenter(GridSegmenter):
         "auto", "cpu", "cuda" or "mps".
     folder : Path, optional
         Of the weights; the shipped ones by default.
+
+    Attributes
+    ----------
+    fingerprint : str
+        Changes with the weights: a case is never gone on with by others.
 
     Raises
     ------
@@ -69,6 +75,7 @@ class SpikeSegmenter(GridSegmenter):
         else:
             self._rstdp, own = load_rstdp(folder)
             self._reach = self._rstdp.receptive
+        self.fingerprint = f"{__version__} {fingerprint(folder, self.network)}"
         self.mpp = float(own["mpp"])
         self.align = round(BLOCK_UM / self.mpp)
         self.receptive = self._reach + round(GATE_REACH_UM / self.mpp) + self.align

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from .coding import FAMILIES
 from .firstspike import CLASSES, FirstSpikeNetwork
 from .unet import SpikingUNet
 
-__all__ = ["NETWORKS", "SHIPPED", "load_description", "load_rstdp", "load_snn"]
+__all__ = ["NETWORKS", "SHIPPED", "fingerprint", "load_description", "load_rstdp", "load_snn"]
 
 SHIPPED = Path(__file__).parents[2] / "weights" / "spike"
 NETWORKS = ("snn", "rstdp")
@@ -90,6 +91,13 @@ def load_rstdp(folder: Path = SHIPPED) -> tuple[FirstSpikeNetwork, dict[str, Any
     if weight.ndim != 4 or weight.shape[0] % len(CLASSES) or weight.shape[1] != inputs or edges.shape[0] != inputs:
         raise BundleError(f"weights of shape {tuple(weight.shape)} do not fit the coding", REMEDY, path)
     return FirstSpikeNetwork(weight, edges, threshold), description
+
+
+def fingerprint(folder: Path, network: str) -> str:
+    """Give 16 hexadecimal digits that change with a network's weights or its part of the description."""
+    own = json.dumps(load_description(folder)["networks"].get(network), sort_keys=True)
+    weights = (folder / f"{network}.safetensors").read_bytes()
+    return hashlib.sha256(own.encode() + weights).hexdigest()[:16]
 
 
 def _load(folder: Path, network: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
