@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from leukoscope.segmentation.kinds import cell_kinds
+from leukoscope.segmentation.kinds import KINDS, cell_kinds
 
 MPP = 0.25
 SIZE = 160
@@ -54,6 +54,14 @@ def test_a_cell_cut_by_the_border_is_no_platelet() -> None:
     rgb, core = drawn(4.5, BLUE_NUCLEUS, at=(-6, 80))
     assert core.sum() * MPP**2 < 24
     assert kind(rgb, core) == "cell"
+
+
+def test_a_crop_of_nothing_but_a_cell_is_judged_too() -> None:
+    rgb = np.full((40, 40, 3), (90, 40, 170), np.uint8)
+    assert kind(rgb, np.ones((40, 40), np.int32)) in KINDS
+    speck = np.zeros((40, 40), np.int32)
+    speck[20, 20] = 1
+    assert kind(rgb, speck, 0 * speck) == "platelet"
 
 
 def test_each_of_several_is_judged_by_itself() -> None:

@@ -26,9 +26,11 @@ def cutout(rgb: NDArray[np.uint8]) -> Mask | None:
 
     Such an image is black along its border, or nearly, and between 5 and 95 % of it is not black.
     """
+    border = np.concatenate([rgb[0], rgb[-1], rgb[1:-1, 0], rgb[1:-1, -1]])
+    if (border.max(axis=1) > BLACK).mean() > 0.1:  # almost every image: no need to look at the rest
+        return None
     lit = rgb.max(axis=2) > BLACK
-    border = np.concatenate([lit[0], lit[-1], lit[1:-1, 0], lit[1:-1, -1]])
-    if border.mean() > 0.1 or not 0.05 < lit.mean() < 0.95:
+    if not 0.05 < lit.mean() < 0.95:
         return None
     pieces, n = ndimage.label(lit)
     largest = pieces == int(np.bincount(pieces.ravel(), minlength=n + 1)[1:].argmax()) + 1

@@ -55,15 +55,25 @@ def read_working(level: Any, scale: float, region: Region) -> NDArray[np.uint8]:
     if len(rows) == len(columns) == 1:  # the level is the working grid
         pixels = source[rows[0]][:, columns[0]]
     else:
-        part = np.zeros((rows.shape[1], source.shape[1], 3), np.float32)
-        for index, weight in zip(rows, row_weights, strict=True):
-            part += source[index] * weight[:, None, None]
-        mean = np.zeros((rows.shape[1], columns.shape[1], 3), np.float32)
-        for index, weight in zip(columns, column_weights, strict=True):
-            mean += part[:, index] * weight[None, :, None]
+        part = _weighted(source.reshape(len(source), -1), rows, row_weights)
+        part = part.reshape(len(part), -1, 3).transpose(1, 0, 2).reshape(source.shape[1], -1)
+        mean = _weighted(part, columns, column_weights).reshape(columns.shape[1], -1, 3).transpose(1, 0, 2)
         pixels = np.clip(np.rint(mean), 0, 255).astype(np.uint8)
     ys, xs = np.flatnonzero(in_y), np.flatnonzero(in_x)
     out[ys[0] : ys[-1] + 1, xs[0] : xs[-1] + 1] = pixels
+    return out
+
+
+def _weighted(
+    lines: NDArray[Any], indices: NDArray[np.intp], weights: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Sum lines, (n, length), in one order: tap by tap, those of `indices` (taps, m) times `weights` (taps, m)."""
+    out = np.zeros((indices.shape[1], lines.shape[1]), np.float32)
+    some = max(1, 2**18 // lines.shape[1])  # lines at a time, so that they stay in the processor's cache
+    for first in range(0, len(out), some):
+        part = slice(first, first + some)
+        for index, weight in zip(indices[:, part], weights[:, part], strict=True):
+            out[part] += lines[index] * weight[:, None]
     return out
 
 

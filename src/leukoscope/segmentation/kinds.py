@@ -127,7 +127,9 @@ def _eroded(mask: NDArray[np.bool_], radius: float) -> NDArray[np.bool_]:
 
 def _solidity(cell: NDArray[np.bool_], inner: NDArray[np.bool_]) -> float:
     """Give a cell's area over that of its convex hull."""
-    rim = np.argwhere(cell & ~inner) if inner.any() else np.argwhere(cell)
+    rim = np.argwhere(cell & ~inner)
+    if not len(rim):  # it fills the image
+        return 1.0
     corners = (rim[:, None] + np.array([[0, 0], [0, 1], [1, 0], [1, 1]])).reshape(-1, 2)
     return float(np.count_nonzero(cell) / ConvexHull(corners).volume)
 
