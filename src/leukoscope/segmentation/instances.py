@@ -29,7 +29,7 @@ Map = NDArray[np.float32]
 
 HALO_UM = 40.0
 LARGEST_UM = 32.0  # no white cell of blood reaches so far; what does is a clot of stain or a fold
-SMALLEST_NUCLEUS_UM2 = 10.0  # platelets and debris stay below
+SMALLEST_NUCLEUS_UM2 = 12.0  # platelets and debris stay below
 SMALLEST_CELL_UM2 = 18.0
 CYTOPLASM_UM = 6.0  # how far cytoplasm may reach beyond the nucleus
 SMOOTH_UM = 0.7

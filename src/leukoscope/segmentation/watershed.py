@@ -17,7 +17,7 @@ Map = NDArray[np.float32]
 FLOOR = 0.35, 0.50  # where the slide's own threshold of nuclear stain may fall
 NUCLEUS_SHARE = 0.5  # of the darkest stain nearby
 NEARBY_UM = 4.25
-CYTOPLASM, CYTOPLASM_SHARE = 0.2, 0.12
+CYTOPLASM, CYTOPLASM_SHARE = 0.15, 0.08
 SOFT = 0.15  # part of the threshold over which a probability passes from 0.27 to 0.73
 
 
@@ -66,7 +66,8 @@ def _stains(rgb: NDArray[np.uint8], white: tuple[float, float, float]) -> tuple[
     """Give how strongly a pixel is stained as a nucleus, and as any part of a white cell."""
     density = stain_density(rgb, white)
     red, green, blue = density[..., 0], np.minimum(density[..., 1], 2.5), density[..., 2]
-    return green + 0.5 * red - 1.3 * blue, green - blue
+    # Cytoplasm that is not basophilic absorbs some blue, too, but less than a red cell, which takes as much as green.
+    return green + 0.5 * red - 1.3 * blue, green - 0.9 * blue
 
 
 def _blur(image: Map, sigma: float) -> Map:
