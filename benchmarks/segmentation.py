@@ -3,8 +3,8 @@
     python benchmarks/segmentation.py [--dev | --validation] [--robust] [--no-peers] [--json FILE] [SEGMENTER ...]
 
 Held-out groups by default, all others with --dev, those of them kept to choose settings by with --validation.
-Intervals are 95 %, by bootstrap over groups. The classical methods of `_peers` stand beside the segmenters; `unet` is an
-ordinary U-Net of equal size (`unet.py`).
+Intervals are 95 %, by bootstrap over groups. The classical methods of `_peers` stand beside the segmenters; `unet` is
+an ordinary U-Net of equal size (`unet.py`).
 --robust prints another table in place of the first: outlines of the masked images as they are, and when changed.
 Speed is level-0 area at 0.25 µm/px a second on two cores, the better of two runs of each field.
 """
