@@ -1,26 +1,24 @@
-"""What a model is trained on: one row a cell, in a CSV file whose hash goes into the model's bundle."""
+"""What a model is trained on: one row a cell, in a CSV or JSON file whose hash goes into the model's bundle."""
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
+import json
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import astuple, dataclass, fields
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PureWindowsPath
+from typing import Any
+
+import numpy as np
+from PIL import Image
 
 from leukoscope.classification.taxonomy import TAXONOMY
-from leukoscope.errors import LeukoscopeError
 
-__all__ = ["SPLITS", "Manifest", "ManifestError", "Row"]
+from ._manifest_text import COLUMNS, REAL, SCHEMA, SPLITS, ManifestError, from_csv, from_json, to_csv, to_json
 
-SPLITS = ("train", "val", "test")
-
-
-class ManifestError(LeukoscopeError):
-    """A training manifest that cannot be read, or that would let a result be flattered."""
+__all__ = ["SCHEMA", "SPLITS", "Manifest", "ManifestError", "Row", "groups_hash"]
 
 
 @dataclass(frozen=True)
@@ -43,6 +41,12 @@ class Row:
         µm per pixel; not a number where unknown.
     split : str
         "train", "val" or "test".
+    synthetic : bool
+        Made by a generator: such a cell may only be trained on.
+    generator : str
+        The id of the generator that made it; "" for a real cell.
+    generator_groups : str
+        `groups_hash` of the groups that the generator was fitted on; "" for a real cell.
     """
 
     image: str
@@ -52,6 +56,9 @@ class Row:
     source: str
     mpp: float
     split: str
+    synthetic: bool = False
+    generator: str = ""
+    generator_groups: str = ""
 
     @property
     def allowed(self) -> tuple[str, ...]:
@@ -59,8 +66,13 @@ class Row:
         return tuple(self.label.split("|"))
 
 
+def groups_hash(groups: Iterable[str]) -> str:
+    """Give the hash of a set of groups, by which a synthetic cell names what its generator was fitted on."""
+    return hashlib.sha256(json.dumps(sorted(set(groups))).encode()).hexdigest()
+
+
 class Manifest:
-    """The rows of a manifest, checked.
+    """The rows of a manifest, checked; rows count from 1 in messages, without the file's header.
 
     Parameters
     ----------
@@ -71,29 +83,29 @@ class Manifest:
     Raises
     ------
     ManifestError
-        No rows, a group in two splits, an unknown split or class, or a picture listed twice.
+        No rows, a group in two splits, an unknown split or class, a picture listed twice, a path that leaves its root,
+        a scale that is none, a synthetic cell outside "train" or without its generator. The message names the row.
     """
 
     def __init__(self, rows: Iterable[Row], file: Path | None = None) -> None:
         self.rows = tuple(rows)
+        self.file = file
         if not self.rows:
             raise ManifestError("the manifest has no cells", "Check the data folder.", file)
-        splits: dict[str, set[str]] = defaultdict(set)
-        images: set[str] = set()
-        for row in self.rows:
-            if row.split not in SPLITS:
-                raise ManifestError(f"unknown split {row.split!r}", f"Use one of {', '.join(SPLITS)}.", file)
-            for name in row.allowed:
-                if name not in TAXONOMY:
-                    raise ManifestError(f"unknown class {name!r} of {row.image}", "See the taxonomy's ids.", file)
+        first: dict[str, dict[str, int]] = defaultdict(dict)
+        images: dict[str, int] = {}
+        for i, row in enumerate(self.rows):
+            self._check(i)
             if row.image in images:
-                raise ManifestError(f"{row.image} is listed twice", "List every cell once.", file)
-            images.add(row.image)
-            splits[row.group].add(row.split)
-        for group, found in splits.items():
+                raise self.error(i, f"is listed twice, in row {images[row.image] + 1} too", "List every cell once.")
+            images[row.image] = i
+            first[row.group].setdefault(row.split, i)
+        for group, found in first.items():
             if len(found) > 1:
+                (a, i), (b, k) = sorted(found.items())[:2]
                 raise ManifestError(
-                    f"group {group} is in more than one split ({', '.join(sorted(found))})",
+                    f"group {group} is in more than one split ({', '.join(sorted(found))}): {self.name(i)} is in {a}, "
+                    f"{self.name(k)} in {b}",
                     "Keep all cells of a patient or field in one split.",
                     file,
                 )
@@ -104,55 +116,140 @@ class Manifest:
     def __iter__(self) -> Iterator[Row]:
         return iter(self.rows)
 
+    def name(self, index: int) -> str:
+        """Say which row is meant: "row 3 (b.png)" for index 2."""
+        return f"row {index + 1} ({self.rows[index].image})"
+
+    def error(self, index: int, cause: str, remedy: str) -> ManifestError:
+        """Give an error about a row, to be raised."""
+        return ManifestError(f"{self.name(index)} {cause}", remedy, self.file)
+
+    def _check(self, i: int) -> None:
+        row = self.rows[i]
+        if row.split not in SPLITS:
+            raise self.error(i, f"has the unknown split {row.split!r}", f"Use one of {', '.join(SPLITS)}.")
+        for label in row.allowed:
+            if label not in TAXONOMY:
+                raise self.error(i, f"has the unknown class {label!r}", f"Use of {', '.join(TAXONOMY)}.")
+        if not row.image or not row.group or not row.source:
+            raise self.error(i, "lacks its image, group or source", "Fill in all three.")
+        for path in (row.image, row.mask):
+            pure = PureWindowsPath(path)  # splits at both kinds of slash
+            if ".." in pure.parts or pure.anchor or "\0" in path:
+                raise self.error(i, f"has a path that leaves its root, {path!r}", "Use paths within the data folder.")
+        if row.mpp <= 0 or math.isinf(row.mpp):
+            raise self.error(i, f"has {row.mpp:g} µm per pixel", "Give a positive figure, or none if it is unknown.")
+        if row.synthetic and row.split != "train":
+            raise self.error(i, f"is synthetic and in {row.split}", "Only train on synthetic cells.")
+        if row.synthetic != bool(row.generator) or row.synthetic != bool(row.generator_groups):
+            raise self.error(
+                i,
+                "must name its generator and the hash of the groups that it saw"
+                if row.synthetic
+                else "names a generator but is not marked synthetic",
+                "Write synthetic, generator and generator_groups together.",
+            )
+
     def groups(self, *splits: str) -> dict[str, list[str]]:
-        """List the groups in some splits, sorted, by source."""
+        """List the groups of real cells in some splits, sorted, by source."""
         found: dict[str, set[str]] = defaultdict(set)
         for row in self.rows:
-            if row.split in splits:
+            if row.split in splits and not row.synthetic:
                 found[row.source].add(row.group)
         return {source: sorted(groups) for source, groups in sorted(found.items())}
 
+    def check_classes(self) -> None:
+        """Make sure that there is something to tell apart, in training and in validation.
+
+        Raises
+        ------
+        ManifestError
+            No real cells of a split, or all cells of "train" of one class.
+        """
+        for split in ("train", "val"):
+            if not any(row.split == split and not row.synthetic for row in self.rows):
+                raise ManifestError(f"no real cells in {split}", "Split the groups anew (splits.holdout).", self.file)
+        labels = {row.label for row in self.rows if row.split == "train"}
+        if len(labels) < 2:
+            i = next(i for i, row in enumerate(self.rows) if row.split == "train")
+            raise self.error(i, f"and all others of train are of one class, {labels.pop()}", "Add cells of another.")
+
+    def check_files(
+        self, roots: Sequence[Path], scale: bool = False, progress: Callable[[int, int], None] | None = None
+    ) -> None:
+        """Read every picture and outline once, so that none is missed in the middle of training.
+
+        Parameters
+        ----------
+        roots : sequence of Path
+            Where paths are looked for, in this order. A link must not lead out of all of them.
+        scale : bool
+            Whether every row must give its µm per pixel.
+        progress : callable, optional
+            Takes rows done and rows in all.
+
+        Raises
+        ------
+        ManifestError
+            A file is missing, damaged, cut short or outside the roots, an outline is of another size than its picture,
+            or a row gives no µm per pixel where it must. The message names the row.
+        """
+        for i, row in enumerate(self.rows):
+            if scale and math.isnan(row.mpp):
+                raise self.error(i, "gives no µm per pixel", "Fill in mpp.")
+            size = self._size(i, row.image, roots)
+            if row.mask and (found := self._size(i, row.mask, roots)) != size:
+                cause = (
+                    f"has an outline {row.mask} of {found[0]}×{found[1]} pixels for a picture of {size[0]}×{size[1]}"
+                )
+                raise self.error(i, cause, "Make the outline anew.")
+            if progress is not None:
+                progress(i + 1, len(self.rows))
+
+    def _size(self, i: int, path: str, roots: Sequence[Path]) -> tuple[int, int]:
+        file = next((root / path for root in roots if (root / path).is_file()), None)
+        if file is None:
+            remedy = "Bring the file back, take the row out, or give the right data folder."
+            raise self.error(i, f"names {path}, which is in none of {', '.join(map(str, roots))}", remedy)
+        if not any(file.resolve().is_relative_to(root.resolve()) for root in roots):
+            raise self.error(i, f"names {path}, a link out of the data folder", "Give its folder as a root.")
+        try:
+            with Image.open(file) as picture:
+                return np.asarray(picture).shape[1], picture.size[1]  # decoded: a header alone proves nothing
+        except (OSError, ValueError, SyntaxError, IndexError, Image.DecompressionBombError) as error:
+            raise self.error(i, f"names {path}, which is damaged ({error})", "Copy the file anew.") from error
+
+    def _records(self) -> list[dict[str, Any]]:
+        # Without synthetic cells there are seven columns, as ever: hashes of older manifests stay what they were.
+        names = COLUMNS if any(row.synthetic for row in self.rows) else REAL
+        return [{name: getattr(row, name) for name in names} for row in self.rows]
+
     def to_csv(self) -> str:
         """Give the manifest's text."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(f.name for f in fields(Row))
-        for row in self.rows:
-            values = list(astuple(row))
-            values[5] = "" if math.isnan(row.mpp) else f"{row.mpp:.6g}"
-            writer.writerow(values)
-        return text.getvalue()
+        return to_csv(self._records())
 
     @property
     def sha256(self) -> str:
-        """The hash of the manifest's text."""
+        """The hash of the manifest's CSV text."""
         return hashlib.sha256(self.to_csv().encode()).hexdigest()
 
     def write(self, file: Path) -> None:
-        """Write the manifest as CSV."""
-        file.write_text(self.to_csv(), encoding="utf-8")
+        """Write the manifest: as JSON to a name that ends in .json, else as CSV."""
+        text = to_json(self._records()) if file.suffix == ".json" else self.to_csv()
+        file.write_text(text, encoding="utf-8")
 
     @classmethod
     def read(cls, file: Path) -> Manifest:
-        """Read a manifest and check it.
+        """Read a manifest, CSV or (by its name) JSON, and check it.
 
         Raises
         ------
         ManifestError
             It cannot be read, or see the class.
         """
-        names = [f.name for f in fields(Row)]
         try:
-            with file.open(encoding="utf-8", newline="") as stream:
-                reader = csv.DictReader(stream)
-                if reader.fieldnames != names:
-                    raise ManifestError(f"its columns are {reader.fieldnames}", f"Use {', '.join(names)}.", file)
-                rows = [
-                    Row(
-                        r["image"], r["mask"], r["label"], r["group"], r["source"], float(r["mpp"] or "nan"), r["split"]
-                    )
-                    for r in reader
-                ]
-        except (OSError, ValueError, TypeError) as error:
+            text = file.read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
             raise ManifestError(f"cannot be read ({error})", "Write it with `leukotrain prepare`.", file) from error
-        return cls(rows, file)
+        records = from_json(text, file) if file.suffix == ".json" else from_csv(text, file)
+        return cls((Row(**record) for record in records), file)
