@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .build import ARCHITECTURES, build
+from .build import ARCHITECTURES, build, default_size, sketch
 
-__all__ = ["ARCHITECTURES", "build"]
+__all__ = ["ARCHITECTURES", "build", "default_size", "sketch"]
