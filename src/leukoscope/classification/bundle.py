@@ -1,9 +1,13 @@
-"""A model as a folder: weights.safetensors, model.json (checked by a schema) and README.md, its card."""
+"""A model as a folder: weights.safetensors, model.json (checked by a schema) and README.md, its card.
+
+Steps with tensors of their own (principal components) add steps.safetensors.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -17,19 +21,24 @@ from typing import Any, Final
 import jsonschema
 import torch
 from safetensors import SafetensorError
+from safetensors.numpy import load as load_arrays
+from safetensors.numpy import save as save_arrays
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from ..errors import BundleError
+from ..errors import BundleError, SettingsError
 from .crops import CropSpec
+from .preprocess import FittedOn, Step, steps_from_json, steps_to_json
 
 __all__ = ["Bundle", "read_bundle", "write_bundle"]
 
 WEIGHTS: Final = "weights.safetensors"
 MODEL: Final = "model.json"
 CARD: Final = "README.md"
+STEPS: Final = "steps.safetensors"
 FILES: Final = (WEIGHTS, MODEL, CARD)
 LARGEST_JSON: Final = 32 * 2**20
+LARGEST_STEPS: Final = 2**31
 REMEDY: Final = "Use a bundle written by `leukotrain fit`, or fetch this one again."
 
 
@@ -46,6 +55,10 @@ class Bundle:
         How a cell's pixels become the network's input.
     mean, std : tuple of float
         The input is (pixel / 255 - mean) / std, per channel.
+    fitted : FittedOn or None
+        Whose crops mean and std are of; None where they are conventional.
+    steps : tuple of Step
+        Done with a picture, or with its crop, before that; in order.
     temperature : float
         Logits are divided by it before the softmax.
     threshold : float
@@ -69,6 +82,8 @@ class Bundle:
     training: Mapping[str, Any]
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    fitted: FittedOn | None = None
+    steps: tuple[Step, ...] = ()
     temperature: float = 1.0
     threshold: float = 0.0
     metrics: tuple[Mapping[str, Any], ...] = ()
@@ -79,6 +94,9 @@ class Bundle:
 
     def to_json(self) -> dict[str, Any]:
         """Give the content of model.json."""
+        normalization: dict[str, Any] = {"mean": list(self.mean), "std": list(self.std)}
+        if self.fitted is not None:
+            normalization["fitted"] = self.fitted.to_json()
         return {
             "format": 1,
             "name": self.name,
@@ -86,7 +104,9 @@ class Bundle:
             "architecture": self.architecture,
             "classes": list(self.classes),
             "crop": self.crop.to_json(),
-            "normalization": {"mean": list(self.mean), "std": list(self.std)},
+            "normalization": normalization,
+            # left out where there are none: such bundles stay readable by versions that know no steps
+            **({"steps": steps_to_json(self.steps)[0]} if self.steps else {}),
             "temperature": self.temperature,
             "threshold": self.threshold,
             "training": dict(self.training),
@@ -95,8 +115,11 @@ class Bundle:
         }
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any], folder: Path | None = None, fingerprint: str = "") -> Bundle:
-        """Make a bundle from the content of model.json, which the schema has passed."""
+    def from_json(
+        cls, values: Mapping[str, Any], folder: Path | None = None, fingerprint: str = "", steps: tuple[Step, ...] = ()
+    ) -> Bundle:
+        """Make a bundle from the content of model.json, which the schema has passed, and its steps."""
+        fitted = values["normalization"].get("fitted")
         return cls(
             name=values["name"],
             architecture=values["architecture"],
@@ -105,6 +128,8 @@ class Bundle:
             training=values["training"],
             mean=tuple(values["normalization"]["mean"]),
             std=tuple(values["normalization"]["std"]),
+            fitted=None if fitted is None else FittedOn(**fitted),
+            steps=steps,
             temperature=float(values["temperature"]),
             threshold=float(values["threshold"]),
             metrics=tuple(values["metrics"]),
@@ -138,7 +163,7 @@ def read_bundle(folder: str | os.PathLike[str]) -> tuple[Bundle, dict[str, torch
     Parameters
     ----------
     folder : path-like
-        With the three files, none of them a link that leads out of it.
+        With the three files (and steps.safetensors, where steps have tensors), none a link that leads out of it.
 
     Returns
     -------
@@ -149,24 +174,13 @@ def read_bundle(folder: str | os.PathLike[str]) -> tuple[Bundle, dict[str, torch
     Raises
     ------
     BundleError
-        A file is missing, a link out of the folder, damaged or not what the schema says; weights that are not finite.
+        A file is missing, a link out of the folder, damaged or not what the schema says; weights that are not finite;
+        steps that are unknown, out of range or do not fit their tensors.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise BundleError("no such model bundle", "Give a shipped model's name or a bundle's folder.", folder)
-    content: dict[str, bytes] = {}
-    for name in FILES:
-        file = folder / name
-        if not file.is_file():
-            raise BundleError(f"the bundle has no {name}", REMEDY, folder)
-        if file.resolve().parent != folder.resolve():
-            raise BundleError("the file is a link that leads out of the bundle", REMEDY, file)
-        if name == MODEL and file.stat().st_size > LARGEST_JSON:
-            raise BundleError("the file is too large for a model's description", REMEDY, file)
-        try:
-            content[name] = file.read_bytes()
-        except OSError as error:
-            raise BundleError(f"cannot be read ({error.strerror})", "Check the file's permissions.", file) from error
+    content = {name: _content(folder, name) for name in FILES}
     try:
         values = json.loads(content[MODEL].decode("utf-8"), parse_constant=_constant)
     except (ValueError, RecursionError) as error:
@@ -179,8 +193,32 @@ def read_bundle(folder: str | os.PathLike[str]) -> tuple[Bundle, dict[str, torch
     for key, tensor in weights.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise BundleError(f"weights of {key} are not finite", REMEDY, folder / WEIGHTS)
-    digest = hashlib.sha256(content[WEIGHTS] + content[MODEL]).hexdigest()[:16]
-    return Bundle.from_json(values, folder.resolve(), digest), weights
+    named = any(step.get("tensors") for step in values.get("steps", ()) if isinstance(step, dict))
+    stored = _content(folder, STEPS) if named else b""
+    try:
+        arrays = load_arrays(stored) if named else {}
+    except (SafetensorError, KeyError, ValueError, TypeError) as error:
+        raise BundleError(f"not a readable safetensors file ({error})", REMEDY, folder / STEPS) from error
+    try:
+        steps = steps_from_json(values.get("steps", []), arrays, values["crop"]["size"])
+    except SettingsError as error:
+        raise BundleError(error.cause, error.remedy, folder / MODEL) from error
+    digest = hashlib.sha256(content[WEIGHTS] + content[MODEL] + stored).hexdigest()[:16]
+    return Bundle.from_json(values, folder.resolve(), digest, steps), weights
+
+
+def _content(folder: Path, name: str) -> bytes:
+    file = folder / name
+    if not file.is_file():
+        raise BundleError(f"the bundle has no {name}", REMEDY, folder)
+    if file.resolve().parent != folder.resolve():
+        raise BundleError("the file is a link that leads out of the bundle", REMEDY, file)
+    if file.stat().st_size > {MODEL: LARGEST_JSON, STEPS: LARGEST_STEPS}.get(name, math.inf):
+        raise BundleError("the file is too large for what it should hold", REMEDY, file)
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise BundleError(f"cannot be read ({error.strerror})", "Check the file's permissions.", file) from error
 
 
 def write_bundle(
@@ -211,6 +249,11 @@ def write_bundle(
     folder = Path(folder)
     values = json.loads(json.dumps(bundle.to_json()))
     _check(values, folder / MODEL)
+    arrays = steps_to_json(bundle.steps)[1]
+    try:
+        steps_from_json(values.get("steps", []), arrays, bundle.crop.size)
+    except SettingsError as error:
+        raise BundleError(error.cause, error.remedy, folder) from error
     half: dict[str, torch.Tensor] = {}
     for key, tensor in weights.items():
         stored = tensor.detach().cpu()
@@ -224,6 +267,8 @@ def write_bundle(
     try:
         (fresh / WEIGHTS).write_bytes(save_tensors(half))
         (fresh / MODEL).write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+        if arrays:
+            (fresh / STEPS).write_bytes(save_arrays(arrays))
         (fresh / CARD).write_text(card, encoding="utf-8")
         fresh.chmod(0o755)
         if folder.exists():

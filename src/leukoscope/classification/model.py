@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,10 +16,11 @@ from torch import nn
 
 from ..errors import BundleError, SettingsError
 from .bundle import Bundle, read_bundle
-from .crops import check_image, standardize
+from .crops import check_image
 from .device import resolve_device
 from .networks import build
 from .outline import outline
+from .preprocess import Chain, Normalize
 from .taxonomy import UNIDENTIFIED
 
 __all__ = ["Classifier", "load_model", "model_names"]
@@ -53,7 +55,9 @@ class Classifier:
         Below this probability of the likeliest class a cell is "unidentified".
     bundle : Bundle
     fingerprint : str
-        Changes when the weights or model.json change.
+        Changes when the weights, model.json or the steps' tensors change.
+    chain : Chain
+        The bundle's steps, for the slide at hand.
     """
 
     def __init__(self, bundle: Bundle, network: nn.Module, device: str = "auto") -> None:
@@ -65,12 +69,32 @@ class Classifier:
         self.fingerprint = bundle.fingerprint
         self.device = resolve_device(device)
         self._network = network.to(self.device).to(memory_format=torch.channels_last).eval()
-        shape = (1, 3, 1, 1)
-        self._mean = torch.tensor(bundle.mean, device=self.device).view(shape) * 255
-        self._std = torch.tensor(bundle.std, device=self.device).view(shape) * 255
+        self._normalize = Normalize(bundle.mean, bundle.std)
+        self.chain = Chain(bundle.steps)
 
     def __repr__(self) -> str:
         return f"Classifier({self.bundle.name!r}, {len(self.classes)} classes, device={str(self.device)!r})"
+
+    def for_slide(self, pixels: NDArray[np.uint8]) -> Classifier:
+        """Give the classifier for one slide: steps that depend on it, as stain normalization, look at it first.
+
+        Parameters
+        ----------
+        pixels : uint8 array (..., 3)
+            Of the slide: its overview, or a field with some glass.
+
+        Returns
+        -------
+        Classifier
+            With the same network; this one itself where no step depends on the slide. `chain.reasons` says why a
+            step does nothing on this slide.
+        """
+        chain = self.chain.for_slide(pixels)
+        if chain is self.chain:
+            return self
+        one = copy.copy(self)
+        one.chain = chain
+        return one
 
     def predict_proba(
         self,
@@ -164,7 +188,7 @@ class Classifier:
             check_image(images[i], mask)
             if mask is None and self.bundle.crop.masked:
                 mask = outline(images[i], scale)
-            out[i] = standardize(images[i], mask, scale, self.bundle.crop)
+            out[i] = self.chain.crop(images[i], mask, scale, self.bundle.crop)
 
         with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
             list(pool.map(one, range(count)))
@@ -201,7 +225,7 @@ class Classifier:
         with torch.inference_mode(), mixed, steady:
             # Pixels lie in memory as (y, x, channel): permuted, that is the channels-last format.
             batch = torch.from_numpy(crops).to(self.device).permute(0, 3, 1, 2).float()
-            values: NDArray[np.float32] = function((batch - self._mean) / self._std).float().cpu().numpy()
+            values: NDArray[np.float32] = function(self._normalize(batch)).float().cpu().numpy()
         return values
 
 
@@ -242,6 +266,13 @@ def load_model(name_or_folder: str | os.PathLike[str], device: str = "auto") -> 
         network = build(bundle.architecture, len(bundle.classes))
     except SettingsError as error:
         raise BundleError(error.cause, error.remedy, folder / "model.json") from error
+    for step in bundle.steps:
+        if step.stage == "vector":
+            raise BundleError(
+                f"{step.name} makes vectors, and {bundle.architecture} takes pictures",
+                "Read it with read_bundle and call the step's features.",
+                folder / "model.json",
+            )
     wanted = {key: tensor.shape for key, tensor in network.state_dict().items()}
     given = {key: tensor.shape for key, tensor in weights.items()}
     if wanted != given:

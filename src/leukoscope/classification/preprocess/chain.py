@@ -1,0 +1,112 @@
+"""A model's steps in their order, and where between picture and network each of them stands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ...errors import SettingsError
+from .._outline import black_surroundings, central
+from ..crops import CropSpec, check_image, cut, finish, resolve_scale, standardize
+from .base import Image, Mask, Step
+from .stain import StainNormalize
+
+__all__ = ["Chain", "frame"]
+
+
+def frame(image: Image, mask: Mask | None, mpp: float | None, spec: CropSpec) -> tuple[Image, Mask]:
+    """Make the crop that `standardize` makes, and give the cell's mask with it.
+
+    Parameters
+    ----------
+    image, mask, mpp, spec
+        As in `standardize`.
+
+    Returns
+    -------
+    crop : uint8 array (spec.size, spec.size, 3)
+    cover : bool array (spec.size, spec.size)
+    """
+    check_image(image, mask)
+    if mask is None:
+        mask = black_surroundings(image)
+    if mask is None or not mask.any():
+        mask = np.ones(image.shape[:2], bool)
+    mask = central(mask.astype(bool, copy=False)) if spec.masked else mask.astype(bool, copy=False)
+    crop, cover = cut(image, mask, resolve_scale(image, mask, mpp, spec), spec.size, spec.mpp)
+    return finish(crop, cover, spec), cover
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Steps, applied one after the other.
+
+    Attributes
+    ----------
+    steps : tuple of Step
+        Those on pictures before those on crops; one that makes vectors at the end.
+
+    Raises
+    ------
+    SettingsError
+        Another order, or a step twice.
+    """
+
+    steps: tuple[Step, ...] = ()
+
+    def __post_init__(self) -> None:
+        order = [("image", "crop", "vector").index(step.stage) for step in self.steps]
+        names = [step.name for step in self.steps]
+        if order != sorted(order):
+            raise SettingsError(
+                f"the steps {', '.join(names)} are out of order", "Put those on pictures first, vectors last."
+            )
+        if len(set(names)) != len(names) or order.count(2) > 1:
+            raise SettingsError(f"a step stands twice among {', '.join(names)}", "Give each step once.")
+
+    def check(self, size: int) -> None:
+        """Refuse a size of crop, in pixels, that a step was not made for."""
+        for step in self.steps:
+            step.check(size)
+
+    def for_slide(self, pixels: Image) -> Chain:
+        """Give the chain for one slide: stain normalization finds what the slide has, from pixels (..., 3) of it.
+
+        The chain itself where no step depends on the slide.
+        """
+        if not any(isinstance(s, StainNormalize) for s in self.steps):
+            return self
+        return replace(
+            self, steps=tuple(s.for_slide(pixels) if isinstance(s, StainNormalize) else s for s in self.steps)
+        )
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why steps change nothing, as far as any do not."""
+        return tuple(f"{s.name}: {s.reason}" for s in self.steps if isinstance(s, StainNormalize) and s.reason)
+
+    def on_image(self, image: Image) -> Image:
+        """Apply the steps on a picture as it came, uint8 (h, w, 3)."""
+        for step in self.steps:
+            if step.stage == "image":
+                image = step(image)
+        return image
+
+    def on_crop(self, crop: Image, cover: Mask | None = None) -> Image:
+        """Apply the steps on crops as the network sees them, uint8 (h, w, 3) or (n, h, w, 3), with their masks."""
+        for step in self.steps:
+            if step.stage == "crop":
+                crop = step(crop, cover)
+        return crop
+
+    def crop(self, image: Image, mask: Mask | None, mpp: float | None, spec: CropSpec) -> Image:
+        """Make the crop that a network sees: `standardize` with the steps before and after it."""
+        if not self.steps:
+            return standardize(image, mask, mpp, spec)
+        check_image(image, mask)
+        # found before colors change: both look for black surroundings
+        if mask is None:
+            mask = black_surroundings(image)
+        crop, cover = frame(self.on_image(image), mask, mpp, spec)
+        return self.on_crop(crop, cover if spec.masked else None)
