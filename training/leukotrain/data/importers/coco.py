@@ -1,0 +1,159 @@
+"""Fields with COCO's instances: one JSON file of outlines or boxes beside the pictures."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path, PureWindowsPath
+from typing import Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from leukoscope.errors import LeukoscopeError
+
+from ..manifest import Row
+from ._cells import Window, ellipse_mask, polygon_mask, read_picture, save_cell, window
+from ._names import Progress, label_map, rule
+
+__all__ = ["decode_rle", "rows"]
+
+
+def rows(
+    annotations: Path,
+    images: Path,
+    work: Path,
+    source: str,
+    mapping: Mapping[str, str],
+    group: str,
+    mpp: float = math.nan,
+    progress: Progress | None = None,
+) -> list[Row]:
+    """Cut the annotated cells of all pictures.
+
+    A cell's outline is its segmentation (polygons, or run lengths, compressed or not); where it has none, the ellipse
+    that fills its box. Crowds are left out, and boxes of which less than 8 pixels lie in the picture.
+
+    Parameters
+    ----------
+    annotations : Path
+        ``instances_….json``.
+    images : Path
+        The folder to which its file names are relative.
+    work : Path
+        Gets the cells, below the source's name; paths are relative to it.
+    source, mapping, group, mpp
+        As for `folders.rows`; names are those of the categories, the path for the group is the picture's file name.
+    progress : callable, optional
+        Takes pictures done and pictures in all.
+
+    Returns
+    -------
+    list of Row
+        All in "train".
+
+    Raises
+    ------
+    LeukoscopeError
+        The JSON is none, lacks what it must have, or names a picture that is missing or outside `images`.
+    SettingsError
+        A category without a label, or a path without a group.
+    """
+    try:
+        value = json.loads(annotations.read_text(encoding="utf-8"))
+        names = {int(c["id"]): str(c["name"]) for c in value["categories"]}
+        files = {int(i["id"]): str(i["file_name"]) for i in value["images"]}
+        cells: dict[int, list[Any]] = {key: [] for key in files}
+        for cell in value["annotations"]:
+            if not cell.get("iscrowd"):
+                cells[int(cell["image_id"])].append((int(cell["id"]), names[int(cell["category_id"])], cell))
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise LeukoscopeError(f"cannot be read ({error})", "Give COCO's instances as JSON.", annotations) from error
+    except KeyError as error:
+        cause = f"lacks {error}, or an annotation refers to what is not there"
+        raise LeukoscopeError(cause, "Give COCO's instances as JSON.", annotations) from error
+    labels = label_map((name for found in cells.values() for _, name, _ in found), mapping, annotations)
+    find = rule(group, source)
+    out = []
+    for done, (key, file) in enumerate(files.items(), 1):
+        pure = PureWindowsPath(file)
+        if ".." in pure.parts or pure.anchor:
+            raise LeukoscopeError(f"names {file}, outside the pictures' folder", "Correct it.", annotations)
+        wanted = [found for found in cells[key] if labels[found[1]]]
+        image = read_picture(images / file) if wanted else np.empty((0, 0, 3), np.uint8)
+        for number, name, cell in wanted:
+            try:
+                cut = _cut(cell, image.shape)
+            except (ValueError, TypeError, KeyError, IndexError, shapely.errors.GEOSException) as error:
+                cause = f"annotation {number} of {file} has no outline that can be read ({error})"
+                raise LeukoscopeError(cause, "Export the annotations anew.", annotations) from error
+            if cut is None:
+                continue
+            (y0, y1, x0, x1), mask = cut
+            paths = save_cell(work, source, f"{key}-{number}", image[y0:y1, x0:x1], mask)
+            out.append(Row(*paths, labels[name], find(file), source, mpp, "train"))
+        if progress is not None:
+            progress(done, len(files))
+    return out
+
+
+def _cut(cell: Mapping[str, Any], shape: tuple[int, ...]) -> tuple[Window, NDArray[np.bool_]] | None:
+    outline = cell.get("segmentation")
+    if isinstance(outline, Mapping):
+        full = decode_rle(outline)
+        if full.shape != shape[:2]:
+            raise ValueError(f"its run lengths are of {full.shape}, the picture of {shape[:2]}")
+        inside_y, inside_x = np.flatnonzero(full.any(axis=1)), np.flatnonzero(full.any(axis=0))
+        if not len(inside_y):
+            return None
+        at = window(inside_x[0], inside_y[0], inside_x[-1] + 1, inside_y[-1] + 1, shape)
+        return None if at is None else (at, full[at[0] : at[1], at[2] : at[3]])
+    if outline:
+        parts = [shapely.Polygon(np.asarray(part, float).reshape(-1, 2)) for part in outline]
+        polygons = shapely.MultiPolygon(parts)
+        at = window(*polygons.bounds, shape)
+        return None if at is None else (at, polygon_mask(polygons, at))
+    x, y, width, height = map(float, cell["bbox"])
+    at = window(x, y, x + width, y + height, shape)
+    return None if at is None else (at, ellipse_mask(x, y, x + width, y + height, at))
+
+
+def decode_rle(value: Mapping[str, Any]) -> NDArray[np.bool_]:
+    """Draw COCO's run lengths: columns one after the other, background first, as numbers or as their text.
+
+    Parameters
+    ----------
+    value : mapping
+        ``size`` (height, width) and ``counts``.
+
+    Raises
+    ------
+    ValueError
+        The runs do not fill the picture.
+    """
+    height, width = map(int, value["size"])
+    counts = value["counts"]
+    runs = _text_runs(counts) if isinstance(counts, str) else [int(c) for c in counts]
+    if min(runs, default=0) < 0 or sum(runs) != height * width:
+        raise ValueError(f"run lengths sum to {sum(runs)} instead of {height * width}")
+    flat = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
+    return flat.reshape(width, height).T
+
+
+def _text_runs(text: str) -> list[int]:
+    """Undo COCO's compression: five bits a character, the sixth says "more"; from the fourth run on, differences."""
+    runs: list[int] = []
+    number = shift = 0
+    for character in text:
+        bits = ord(character) - 48
+        number |= (bits & 0x1F) << shift
+        shift += 5
+        if bits & 0x20:
+            continue
+        if bits & 0x10:
+            number -= 1 << shift
+        runs.append(number + (runs[-2] if len(runs) > 2 else 0))
+        number = shift = 0
+    return runs
