@@ -1,7 +1,23 @@
-"""Changes to crops that leave a cell's class alone."""
+"""Changes to crops that leave a cell's class alone, and the fitting of those that the bundle keeps."""
 
 from __future__ import annotations
 
 from .augment import Augmentation, augment, plain
+from .blur import blur_augment
+from .fitting import Plan, check_fitted, fit_steps
+from .stain import StainJitter, stain_augment
+from .traditional import Traditional, traditional
 
-__all__ = ["Augmentation", "augment", "plain"]
+__all__ = [
+    "Augmentation",
+    "Plan",
+    "StainJitter",
+    "Traditional",
+    "augment",
+    "blur_augment",
+    "check_fitted",
+    "fit_steps",
+    "plain",
+    "stain_augment",
+    "traditional",
+]

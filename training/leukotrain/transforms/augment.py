@@ -13,7 +13,11 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own custom
 
-__all__ = ["Augmentation", "augment", "plain"]
+from leukoscope.classification.preprocess import Chain
+
+from ._optical import to_density, to_pixels
+
+__all__ = ["Augmentation", "augment", "finished", "plain", "resized", "split"]
 
 Batch = torch.Tensor
 
@@ -58,7 +62,7 @@ class Augmentation:
     erode: int = 2
 
 
-def plain(pixels: Batch, size: int) -> Batch:
+def plain(pixels: Batch, size: int, chain: Chain | None = None) -> Batch:
     """Give cached crops as the network sees them at inference.
 
     Parameters
@@ -66,18 +70,53 @@ def plain(pixels: Batch, size: int) -> Batch:
     pixels : uint8 tensor (n, fine, fine, 4)
         Red, green, blue, cover.
     size : int
+    chain : Chain, optional
+        The model's steps, of which those on crops are done.
 
     Returns
     -------
     float32 tensor (n, 3, size, size)
         0..255, white around the cell.
     """
+    return finished(*resized(pixels, size), chain)
+
+
+def resized(pixels: Batch, size: int) -> tuple[Batch, Batch]:
+    """Give cached crops at the network's size: colors (n, 3, size, size) and cover (n, 1, size, size)."""
     x = pixels.permute(0, 3, 1, 2).float()
-    x = F.interpolate(x, size=(size, size), mode="bilinear", antialias=True, align_corners=False)
-    return _paint(x[:, :3], x[:, 3:] > 127)
+    return split(F.interpolate(x, size=(size, size), mode="bilinear", antialias=True, align_corners=False))
 
 
-def augment(pixels: Batch, diameters: Batch, size: int, how: Augmentation, generator: torch.Generator) -> Batch:
+def split(x: Batch) -> tuple[Batch, Batch]:
+    """Part four channels into colors and a cover of bool."""
+    return x[:, :3], x[:, 3:] > 127
+
+
+def finished(rgb: Batch, cover: Batch, chain: Chain | None = None) -> Batch:
+    """Paint white around the cells and do the model's steps on crops, as at inference.
+
+    Parameters
+    ----------
+    rgb : float32 tensor (n, 3, h, w)
+        0..255; rounded to whole numbers only where there are steps, which see such pixels at inference too.
+    cover : bool tensor (n, 1, h, w)
+    chain : Chain, optional
+    """
+    rgb = _paint(rgb, cover)
+    if chain is None or not any(step.stage == "crop" for step in chain.steps):
+        return rgb
+    crops = (rgb + 0.5).clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
+    return torch.from_numpy(chain.on_crop(crops, cover[:, 0].numpy())).permute(0, 3, 1, 2).float()
+
+
+def augment(
+    pixels: Batch,
+    diameters: Batch,
+    size: int,
+    how: Augmentation,
+    generator: torch.Generator,
+    chain: Chain | None = None,
+) -> Batch:
     """Give cached crops as the network sees them in training.
 
     Parameters
@@ -90,6 +129,8 @@ def augment(pixels: Batch, diameters: Batch, size: int, how: Augmentation, gener
     how : Augmentation
     generator : torch.Generator
         All randomness comes from it.
+    chain : Chain, optional
+        Steps done with the crop after that, as at inference.
 
     Returns
     -------
@@ -116,19 +157,18 @@ def augment(pixels: Batch, diameters: Batch, size: int, how: Augmentation, gener
     )
     grid = F.affine_grid(theta, [n, 4, size, size], align_corners=False)
     x = F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False)
-    cover = x[:, 3:] > 127
-    rgb = _color(x[:, :3], cover, how, normal(n, 3), normal(n, 3), normal(n, 3, 3))
+    rgb, cover = split(x)
+    rgb = _color(rgb, cover, how, normal(n, 3), normal(n, 3), normal(n, 3, 3))
     rgb = _focus(rgb, how, uniform(n), uniform(n))
     grain = normal(n, 3, size, size) * (how.noise * uniform(n, 1, 1, 1) * (uniform(n, 1, 1, 1) < 0.5))
-    return _paint((rgb + grain).clamp(0, 255), _eroded(cover, how, uniform(n)))
+    return finished((rgb + grain).clamp(0, 255), _eroded(cover, how, uniform(n)), chain)
 
 
 def _color(rgb: Batch, cover: Batch, how: Augmentation, factor: Batch, offset: Batch, leak: Batch) -> Batch:
-    density = -torch.log((rgb + 1) / 256)
     mixing = torch.eye(3) + how.mix * leak
-    density = torch.einsum("nij,njhw->nihw", mixing, density)
+    density = torch.einsum("nij,njhw->nihw", mixing, to_density(rgb))
     density = density * torch.exp(how.density * factor)[:, :, None, None] + how.offset * offset[:, :, None, None]
-    return torch.where(cover, (256 * torch.exp(-density) - 1).clamp(0, 255), rgb)
+    return torch.where(cover, to_pixels(density), rgb)
 
 
 def _focus(rgb: Batch, how: Augmentation, amount: Batch, choice: Batch) -> Batch:

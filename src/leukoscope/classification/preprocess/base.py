@@ -6,7 +6,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,13 +14,22 @@ from numpy.typing import NDArray
 from ...errors import SettingsError
 from ..crops import check_image
 
-__all__ = ["Crops", "FittedOn", "Image", "Mask", "Masks", "Stage", "Step", "groups_hash", "mask_of"]
+__all__ = ["Crops", "FittedOn", "Image", "Mask", "Masks", "Pictures", "Stage", "Step", "groups_hash", "mask_of"]
 
 Image = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
-Crops = Sequence[Image] | NDArray[np.uint8]
-Masks = Sequence[Mask] | NDArray[np.bool_] | None
 Stage = Literal["image", "crop", "vector"]
+
+
+class Pictures(Protocol):
+    """An array (n, h, w, ...), a list of arrays (h, w, ...), or what makes them when asked for an index or a slice."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: Any, /) -> Any: ...
+
+
+Crops = Pictures
+Masks = Pictures | None
 
 
 def groups_hash(groups: Iterable[str]) -> str:

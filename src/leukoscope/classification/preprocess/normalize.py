@@ -49,7 +49,8 @@ class Normalize:
         """
         fitted = FittedOn.of(crops, groups)
         counts = np.zeros((3, 256), np.int64)  # exact, whatever the number of crops
-        for crop in crops:
+        for i in range(len(crops)):
+            crop = crops[i]
             for channel in range(3):
                 counts[channel] += np.bincount(crop[..., channel].ravel(), minlength=256)
         level = np.arange(256) / 255

@@ -77,14 +77,15 @@ class _Pca(Step):
         """
         fitted = FittedOn.of(crops, groups)
         size = crops[0].shape[0]
-        if any(np.shape(crop) != (size, size, 3) for crop in crops):
-            raise SettingsError("crops of several sizes", "Give square crops of one size.")
         if components < 1:
             raise SettingsError(f"{components} principal components", "Ask for at least one.")
         at_a_time = max(BATCH, components)
         center, basis, scale, seen = np.zeros(0, np.float32), _empty(), np.zeros(0), 0
         for start in range(0, len(crops), at_a_time):
-            batch = _vectors(np.asarray(crops[start : start + at_a_time]), color)
+            images = crops[start : start + at_a_time]
+            if any(np.shape(image) != (size, size, 3) for image in images):
+                raise SettingsError("crops of several sizes", "Give square crops of one size.")
+            batch = _vectors(np.asarray(images), color)
             center, basis, scale, seen = _merge(center, basis, scale, seen, batch, components)
         if not len(basis):
             raise SettingsError("all training crops are alike: no principal component", "Give more crops.")
