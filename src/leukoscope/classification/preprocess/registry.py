@@ -75,7 +75,8 @@ def steps_from_json(values: Any, tensors: Mapping[str, NDArray[Any]], size: int)
     errors = sorted(_schema().iter_errors(values), key=lambda e: list(map(str, e.absolute_path)))
     if errors:
         where = ".".join(["steps", *map(str, errors[0].absolute_path)])
-        raise SettingsError(f"{where}: {errors[0].message[:200]}", AGAIN)
+        said = errors[0].message  # the value first, what is wrong with it last
+        raise SettingsError(f"{where}: {said if len(said) < 200 else '…' + said[-160:]}", AGAIN)
     wanted = {f"{i}.{key}" for i, value in enumerate(values) for key in value["tensors"]}
     if wanted != tensors.keys():
         raise SettingsError(f"the steps' tensors do not fit them: first {min(wanted ^ tensors.keys())}", AGAIN)
@@ -86,7 +87,9 @@ def steps_from_json(values: Any, tensors: Mapping[str, NDArray[Any]], size: int)
     for i, value in enumerate(values):
         its = {key: tensors[f"{i}.{key}"] for key in value["tensors"]}
         fitted = None if value["fitted"] is None else FittedOn(**value["fitted"])
-        steps.append(STEPS[value["name"]].load(value["parameters"], its, fitted))
+        # JSON Schema takes 28.0 for an integer, array indexing does not
+        parameters = {k: int(v) if k in ("size", "tile") else v for k, v in value["parameters"].items()}
+        steps.append(STEPS[value["name"]].load(parameters, its, fitted))
     chain = Chain(tuple(steps))
     chain.check(size)
     return chain.steps
