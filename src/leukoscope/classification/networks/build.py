@@ -161,6 +161,6 @@ def _sized(architecture: str, size: int | None) -> dict[str, int]:
 def _misfit(architecture: str, size: int | None, error: Exception) -> SettingsError:
     of = "" if size is None else f" of {size} px"
     return SettingsError(
-        f"{architecture} cannot see crops{of} ({error})",
-        f"Make crops of {default_size(architecture)} px, the size it was published with.",
+        f"{architecture} cannot classify crops{of} ({error})",
+        f"Make crops of {default_size(architecture)} px, the size it was published with, or choose another.",
     )
