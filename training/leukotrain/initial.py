@@ -90,8 +90,8 @@ def load_weights(network: nn.Module, file: str | os.PathLike[str]) -> None:
     given, kind = _read(Path(file))
     wanted = network.state_dict()
     if kind == ENCODER_KIND:
-        prefix = "encoder." if "encoder.stem.0.weight" in wanted else ""
-        if f"{prefix}stem.0.weight" not in wanted:
+        prefix = next((p for p in ("", "encoder.") if p + "stages.0.blocks.0.mlp.grn.weight" in wanted), None)
+        if prefix is None:
             raise LeukoscopeError("an FCMAE encoder does not fit this network", "Train convnextv2_* or wpat.", file)
         given = {prefix + key: tensor for key, tensor in given.items()}
         head = f"{prefix}head."
