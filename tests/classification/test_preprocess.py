@@ -22,6 +22,7 @@ from leukoscope.classification.preprocess import (
     Normalize,
     PcaFeatures,
     PcaReconstruct,
+    Stain,
     StainNormalize,
     estimate_stain,
     focus,
@@ -292,6 +293,37 @@ def test_black_surroundings_stay_black():
     assert not out[:40].any()
     assert apart(out[40:], rgb[40:]) > 5
     assert estimate_stain(rgb)[0].white == pytest.approx(estimate_stain(rgb[40:])[0].white, abs=2)
+
+
+def test_cells_cut_out_on_black_have_no_glass_to_go_by():
+    smear = small_smear(0, 384, 0.25, 6)
+    assert estimate_stain(smear.rgb)[0] is not None
+    cells = np.where((smear.cells > 0)[..., None], smear.rgb, np.uint8(0))
+    assert estimate_stain(cells) == (None, "no glass: the cells are cut out on black")
+
+
+def test_dyes_are_those_of_the_target_whichever_comes_first():
+    rgb = small_smear(0, 384, 0.25, 6, YELLOW).rgb
+    target = estimate_stain(small_smear(5, 384, 0.25, 6).rgb)[0]
+    swapped = replace(target, vectors=target.vectors[::-1], strength=target.strength[::-1])
+    assert swapped.like(target) == target
+    one, other = (StainNormalize(target=t).for_slide(rgb)(rgb) for t in (target, swapped))
+    assert apart(one, other) < 0.1
+
+
+def test_another_stain_and_a_field_without_white_cells_are_not_forced():
+    rgb = small_smear(0, 384, 0.25, 6).rgb
+    target = Stain((240.0, 240.0, 240.0), ((0.9, 0.1, 0.1), (0.1, 0.1, 0.9)), (1.0, 1.0))
+    step = StainNormalize(target=target).for_slide(rgb)
+    assert "unlike" in step.reason
+    assert np.array_equal(step(rgb), rgb)
+    # red cells only: however strong the target's azure, they do not turn into nuclei
+    own = estimate_stain(rgb)[0]
+    strong, stronger = (
+        StainNormalize(target=replace(own, strength=(own.strength[0] * k, own.strength[1])), source=own)(rgb)
+        for k in (2.0, 9.0)
+    )
+    assert np.array_equal(strong, stronger)
 
 
 # ---- in the bundle

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from smears import BRIGHT, DARK, YELLOW, small_smear
 
 from leukoscope.classification.preprocess import (
     AdaptiveSharpen,
@@ -24,9 +25,11 @@ from leukotrain.transforms import (
     augment,
     blur_augment,
     check_fitted,
+    fit_stain,
     fit_steps,
     plain,
     stain_augment,
+    stain_of_groups,
     traditional,
 )
 
@@ -146,6 +149,28 @@ def test_training_and_inference_run_the_same_steps(fitted):
         assert make(None).shape == make(chain).shape == (12, 3, SIZE, SIZE)
         assert not torch.equal(make(None), make(chain))
         assert torch.equal(make(chain), make(chain))
+
+
+def test_the_stain_comes_from_training_pictures_and_each_group_is_seen_by_itself():
+    data = manifest()
+    looks = dict(zip(sorted({row.group for row in data}), [YELLOW, BRIGHT, DARK] * 4, strict=False))
+    asked = []
+
+    def read(row):
+        asked.append(row)
+        return small_smear(2, 256, 0.25, 4, looks[row.group]).rgb
+
+    step = fit_stain(data, read)
+    assert {row.split for row in asked} == {"train"}
+    assert not any(row.synthetic for row in asked)
+    check_fitted([step.fitted], data)
+    steps = stain_of_groups(step, data, read, most=1)
+    assert steps.keys() == looks.keys()
+    one, other = data.rows[-1], next(row for row in data if looks[row.group] != looks[data.rows[-1].group])
+    before = np.abs(read(one).astype(float) - read(other)).mean()
+    after = np.abs(steps[one.group](read(one)).astype(float) - steps[other.group](read(other))).mean()
+    assert after < 0.3 * before
+    assert fit_steps(data, cached(), SIZE, [step, ("alhe", {"tile": 16})])[0].steps[0] == step
 
 
 # ---- augmentation

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .augment import Augmentation, augment, plain
 from .blur import blur_augment
 from .fitting import Plan, check_fitted, fit_steps
+from .pictures import fit_stain, stain_of_groups
 from .stain import StainJitter, stain_augment
 from .traditional import Traditional, traditional
 
@@ -16,8 +17,10 @@ __all__ = [
     "augment",
     "blur_augment",
     "check_fitted",
+    "fit_stain",
     "fit_steps",
     "plain",
     "stain_augment",
+    "stain_of_groups",
     "traditional",
 ]

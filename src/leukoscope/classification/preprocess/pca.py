@@ -72,8 +72,8 @@ class _Pca(Step):
     ) -> Self:
         """Find the components in one pass over the crops, a batch at a time (Ross et al. 2008).
 
-        Memory: about (2 · components + batch) crops in float32, however many crops there are; `crops` may be a
-        memory map. Masks are not looked at. Else as `Step.fit`.
+        Memory grows with the number of components, not of crops: at its peak about seven times the components in
+        float32. `crops` may be a memory map. Masks are not looked at. Else as `Step.fit`.
         """
         fitted = FittedOn.of(crops, groups)
         size = crops[0].shape[0]
@@ -182,8 +182,10 @@ def _vectors(images: Image, color: bool) -> Floats:
     """Give crops as float32 rows (n, d)."""
     if color:
         return images.reshape(len(images), -1).astype(np.float32)
-    gray = images @ np.array([0.299, 0.587, 0.114], np.float32)
-    return np.asarray(gray.reshape(len(images), -1))
+    gray = np.empty(images.shape[:3], np.float32)
+    for i, image in enumerate(images):  # one by one: all in float32 at once would be three times what is asked for
+        gray[i] = image @ np.array([0.299, 0.587, 0.114], np.float32)
+    return gray.reshape(len(images), -1)
 
 
 def _merge(
@@ -197,11 +199,11 @@ def _merge(
     count = len(batch)
     mean = batch.mean(axis=0, dtype=np.float64)
     batch -= mean.astype(np.float32)
-    rows = [batch]
+    stack = batch
     if seen:
         shift = np.sqrt(seen * count / (seen + count)) * (center - mean)
-        rows = [basis * scale[:, None].astype(np.float32), batch, shift[None].astype(np.float32)]
-    stack = np.concatenate(rows) if len(rows) > 1 else batch
+        stack = np.concatenate([basis, batch, shift[None].astype(np.float32)])
+        stack[: len(basis)] *= scale[:, None].astype(np.float32)
     products = np.zeros((len(stack), len(stack)))
     for at in range(0, stack.shape[1], COLUMNS):
         part = stack[:, at : at + COLUMNS].astype(np.float64)

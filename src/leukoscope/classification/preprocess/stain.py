@@ -19,6 +19,10 @@ THIN: Final = 0.15  # optical density: below, glass and noise
 SATURATED: Final = 3.0  # optical density: above, noise of the camera
 FEWEST: Final = 500  # stained pixels: fewer, and the vectors are noise
 MOST: Final = 500_000  # pixels looked at
+CUT_OUT: Final = 0.2  # of the pixels black: cells cut out, if there is little glass between
+GLASS: Final = 0.15  # of the other pixels as light as the white point, at least, where cells may be cut out
+UNLIKE: Final = np.radians(40.0)  # a slide's dye farther than this from the model's is another stain
+MOST_GAIN: Final = 2.0  # a dye is made at most so many times as strong, or as weak
 NARROW: Final = np.radians(5.0)  # stain vectors closer than this are one stain seen twice
 
 Floats = NDArray[np.float64]
@@ -33,8 +37,8 @@ class Stain:
     white : tuple of float
         Red, green and blue of the empty glass, 0..255.
     vectors : tuple of tuples of float
-        Optical density (red, green, blue) of the two dyes, unit length; the one that takes more red first (azure,
-        then eosin).
+        Optical density (red, green, blue) of the two dyes, unit length; the one that takes more red first: azure, then
+        eosin or hemoglobin.
     strength : tuple of float
         The 99th percentile of each dye's amount.
     """
@@ -48,6 +52,13 @@ class Stain:
         lengths = np.linalg.norm(first) * np.linalg.norm(second)
         if not lengths > 0 or np.linalg.norm(np.cross(first, second)) < np.sin(NARROW / 2) * lengths:
             raise SettingsError("the two stain vectors are alike, or one is zero", "Fit the stain normalization again.")
+
+    def like(self, other: Stain) -> Stain:
+        """Order the dyes as another slide's lie: on blood alone the red that they take decides nothing."""
+        cosines = np.array(self.vectors) @ np.array(other.vectors).T
+        if cosines[0, 0] + cosines[1, 1] >= cosines[0, 1] + cosines[1, 0]:
+            return self
+        return Stain(self.white, self.vectors[::-1], self.strength[::-1])
 
     def basis(self) -> Floats:
         """Give azure, eosin and the direction that neither covers, as rows of unit length, (3, 3)."""
@@ -73,12 +84,17 @@ def estimate_stain(pixels: Image) -> tuple[Stain | None, str]:
     """
     flat = np.asarray(pixels).reshape(-1, 3)
     flat = flat[:: max(1, len(flat) // MOST)]
+    whole = len(flat)
     flat = flat[flat.max(axis=1) > BLACK].astype(np.float64)
     if len(flat) < FEWEST:
         return None, f"only {len(flat)} pixels that are not black"
     green = flat[:, 1]
     bright = flat[green >= np.percentile(green, 95)]
     white = np.maximum(np.median(bright, axis=0), 2.0)
+    glass = -np.log((flat + 1) / (white + 1)).mean(axis=1) < THIN / 2
+    if len(flat) < (1 - CUT_OUT) * whole and np.mean(glass) < GLASS:
+        return None, "no glass: the cells are cut out on black"
+    white = np.maximum(np.median(flat[glass], axis=0), 2.0)  # its usual color, not its noise's bright end
     density = -np.log((flat + 1) / (white + 1))
     usable = (density.mean(axis=1) > THIN) & (density.max(axis=1) < SATURATED)
     stained = density[usable]
@@ -151,7 +167,7 @@ class StainNormalize(Step):
             if stain is None:
                 reasons.append(reason)
             else:
-                found.append(stain)
+                found.append(stain.like(found[0] if found else stain))
         if not found:
             raise SettingsError(f"no training group shows its stain: {reasons[0]}", "Give pictures with stained cells.")
         middle = [np.median([np.array(getattr(s, k)) for s in found], axis=0) for k in ("white", "vectors", "strength")]
@@ -183,12 +199,18 @@ class StainNormalize(Step):
             See `estimate_stain`.
         """
         source, reason = estimate_stain(pixels)
+        if source is not None:
+            source = source.like(self.target)
+            cosines = np.sum(source.basis()[:2] * self.target.basis()[:2], axis=1)
+            if cosines.min() < np.cos(UNLIKE):
+                source, reason = None, "the slide's stain is unlike those that the model was trained on"
         return type(self)(self.fitted, self.target, source, reason)
 
     def _one(self, image: Image, mask: Mask) -> Image:
         if self.source is None or self.source == self.target:
             return image
-        ratio = np.divide(self.target.strength, self.source.strength)
+        # a field without white cells has no azure to measure: its red cells must not be stretched to nuclei
+        ratio = np.clip(np.divide(self.target.strength, self.source.strength), 1 / MOST_GAIN, MOST_GAIN)
         scale = np.diag([*ratio, 1.0])  # what is neither dye keeps its amount
         change = np.linalg.inv(self.source.basis()) @ scale @ self.target.basis()
         logs = np.log((np.arange(256) + 1.0)[:, None] / (np.array(self.source.white) + 1)).astype(np.float32)
