@@ -29,8 +29,8 @@ Map = NDArray[np.float32]
 
 HALO_UM = 40.0
 LARGEST_UM = 32.0  # no white cell of blood reaches so far; what does is a clot of stain or a fold
-SMALLEST_NUCLEUS_UM2 = 12.0  # platelets and debris stay below
-SMALLEST_CELL_UM2 = 18.0
+SMALLEST_NUCLEUS_UM2 = 5.0
+SMALLEST_CELL_UM2 = 22.0  # below are platelets and debris; of large platelets `kinds` tells
 CYTOPLASM_UM = 6.0  # how far cytoplasm may reach beyond the nucleus
 SMOOTH_UM = 0.7
 DEEPEST_UM = 12.0  # how far from its edge a pixel of a nucleus may lie; bounds what a blot of stain can do elsewhere

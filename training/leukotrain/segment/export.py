@@ -23,6 +23,7 @@ LICENSES = {
     "bccd": "BCCD: MIT",
     "all_idb1": "ALL-IDB1 (Labati et al. 2011): research use, no redistribution of images",
     "all_idb2": "masks of ALL-IDB2 crops: research use",
+    "pbc": "PBC (Acevedo et al. 2020): CC BY 4.0",
 }
 
 

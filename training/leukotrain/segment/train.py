@@ -116,7 +116,9 @@ def train_segmenter(
     own["mpp"] = mpp
     networks = {**old.get("networks", {}), network: own}
     metrics: dict[str, Any] = dict(old.get("metrics", {}))
-    settings = {**old.get("training", {}).get("settings", {}), network: {"epochs": epochs, "seed": seed}}
+    settings = dict(old.get("training", {}).get("settings", {}))
+    round_settings = {"epochs": epochs, "seed": seed}
+    settings[network] = {**settings.get(network, {}), "second round": round_settings} if second else round_settings
     describe(out, networks, _best(metrics, networks), bank, settings, metrics)
     found: dict[str, Any] = {}
     if score:
