@@ -28,6 +28,7 @@ from leukoscope.classification.preprocess import (
     focus,
     frame,
     groups_hash,
+    steps_from_json,
 )
 from leukoscope.errors import BundleError, SettingsError
 
@@ -360,6 +361,7 @@ def test_the_classifier_runs_the_steps_in_their_order(folder, fitted):
     smear = small_smear(4, 384, 0.25, 5)
     masks = [smear.cells == i for i in np.unique(smear.cells)[1:3]]
     model = load_model(folder, "cpu")
+    assert model.chain.looks_at_slide
     assert model.chain.reasons == ("stain_normalize: no slide was looked at",)
     on_slide = model.for_slide(smear.rgb)
     assert on_slide.chain.reasons == ()
@@ -378,6 +380,7 @@ def test_a_bundle_without_steps_makes_the_crops_it_always_made(tmp_path, weights
     assert "steps" not in json.loads((tmp_path / "plain" / "model.json").read_text())
     assert not (tmp_path / "plain" / "steps.safetensors").exists()
     assert plain.for_slide(smear.rgb) is plain
+    assert not plain.chain.looks_at_slide
     for spec in (SPEC, CropSpec(), CropSpec(masked=False)):
         wanted = standardize(smear.rgb, mask, 0.25, spec)
         assert np.array_equal(Chain().crop(smear.rgb, mask, 0.25, spec), wanted)
@@ -458,6 +461,31 @@ def test_hostile_steps_are_refused(tmp_path, weights, steps, words):
         load_model(folder)
     assert error.value.remedy
     assert "\n" not in str(error.value)
+
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8)
+JSON = st.recursive(SCALARS, lambda x: st.lists(x, max_size=4) | st.dictionaries(st.text(max_size=8), x, max_size=4))
+NAMED = st.fixed_dictionaries(
+    {
+        "name": st.sampled_from(sorted(STEPS)),
+        "parameters": st.dictionaries(
+            st.sampled_from(["sigma", "tile", "clip", "flat", "size", "white", "vectors", "strength"]), JSON
+        ),
+        "tensors": st.lists(st.sampled_from(["components", "center", "x"]), max_size=2),
+        "fitted": JSON,
+    }
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(JSON | st.lists(NAMED, min_size=1, max_size=2))
+def test_any_json_ends_in_steps_or_in_a_cause_and_a_remedy(values):
+    refused = None
+    try:
+        steps_from_json(values, {}, 64)
+    except SettingsError as error:
+        refused = error
+    assert refused is None or (refused.cause and refused.remedy)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ from typing import Any, ClassVar, Final
 
 import numpy as np
 import torch
-from torchvision.transforms.v2 import functional  # type: ignore[import-untyped]
 
 from .base import Image, Mask, Step
 
@@ -32,6 +31,8 @@ def blurred(rgb: torch.Tensor, sigma: float, cover: torch.Tensor | None = None) 
     float32 tensor (..., 3, h, w)
         Outside the cells as it was.
     """
+    from torchvision.transforms.v2 import functional  # type: ignore[import-untyped] # slow; few models blur
+
     # torchvision reflects at the border, which a kernel wider than the picture cannot
     reach = min(round(4 * sigma + 0.5), min(rgb.shape[-2:]) - 1)
     if sigma < LEAST or reach < 1:

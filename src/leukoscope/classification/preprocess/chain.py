@@ -70,12 +70,17 @@ class Chain:
         for step in self.steps:
             step.check(size)
 
+    @property
+    def looks_at_slide(self) -> bool:
+        """Whether a step depends on the slide, so that `for_slide` is worth reading its overview."""
+        return any(isinstance(s, StainNormalize) for s in self.steps)
+
     def for_slide(self, pixels: Image) -> Chain:
         """Give the chain for one slide: stain normalization finds what the slide has, from pixels (..., 3) of it.
 
         The chain itself where no step depends on the slide.
         """
-        if not any(isinstance(s, StainNormalize) for s in self.steps):
+        if not self.looks_at_slide:
             return self
         return replace(
             self, steps=tuple(s.for_slide(pixels) if isinstance(s, StainNormalize) else s for s in self.steps)
