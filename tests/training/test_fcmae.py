@@ -96,6 +96,20 @@ def test_with_all_visible_the_encoder_is_the_one_of_timm(conv_mlp):
         assert torch.allclose(ours, ENCODERS[conv_mlp].forward_features(images), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("conv_mlp", [False, True])
+def test_a_visible_patch_looks_as_if_there_were_nothing_else(conv_mlp):
+    images = torch.randn(2, 3, 96, 96)
+    visible = torch.zeros(2, 3, 3, dtype=torch.bool)
+    visible[:, 1, 2] = True
+    alone = torch.ones(2, 1, 1, dtype=torch.bool)
+    with torch.inference_mode():
+        among = encode(ENCODERS[conv_mlp], images, visible)
+        single = encode(ENCODERS[conv_mlp], images[..., 32:64, 64:], alone)
+    for a, b in zip(among, single, strict=True):
+        side = b.shape[-1]
+        assert torch.allclose(a[..., side : 2 * side, 2 * side :], b, rtol=1e-3, atol=1e-4)
+
+
 @given(st.integers(1, 6), st.integers(2, 9), st.floats(0, 1))
 def test_as_many_patches_are_masked_of_each_image(count, across, masked):
     visible = random_visible(count, across, masked)
