@@ -18,6 +18,7 @@ from leukoscope.classification.preprocess import (
 from leukoscope.errors import SettingsError
 from leukotrain.data.cache import Crops
 from leukotrain.data.manifest import Manifest, ManifestError, Row
+from leukotrain.data.manifest import groups_hash as manifest_hash
 from leukotrain.transforms import (
     Augmentation,
     StainJitter,
@@ -93,6 +94,11 @@ def test_only_real_training_cells_are_seen(fitted):
     assert (
         {step.fitted.groups_sha256 for step in chain.steps} == {groups_hash(seen)} == {normalize.fitted.groups_sha256}
     )
+
+
+def test_groups_are_hashed_as_generators_hash_theirs():
+    assert groups_hash(["b", "a", "b"]) == manifest_hash(["a", "b"])
+    assert groups_hash(["a\nb"]) != groups_hash(["a", "b"])
 
 
 def test_labels_make_no_difference(fitted):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -40,7 +41,7 @@ def groups_hash(groups: Iterable[str]) -> str:
     str
         64 hexadecimal digits of SHA-256.
     """
-    return hashlib.sha256("\n".join(sorted(set(groups))).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(sorted(set(groups))).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
