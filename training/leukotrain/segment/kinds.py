@@ -7,7 +7,6 @@ other cell found there counts as intact, as do the cells of JTSC and PBC.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -36,9 +35,13 @@ __all__ = ["fit_rule", "main", "measure", "rates"]
 
 MARKS = Path(__file__).with_name("smudges.csv")
 RULE = Path(leukoscope.segmentation.kinds.__file__).with_suffix(".json")
-NEAR_UM = 4.0  # of its mark a marked cell has its centroid
+NEAR_UM = 4.0  # of its mark a marked cell has its centroid, unless its outline holds the mark
 PBC_PER_CLASS = 25
 COST, GAMMA, SMUDGE_WEIGHT = 3.0, 0.1, 3.0  # chosen on the validation groups
+
+
+Labels = NDArray[np.int32]
+Measured = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
 def measure(segmenter: GridSegmenter, folder: Path, marks: pd.DataFrame) -> pd.DataFrame:
@@ -63,8 +66,12 @@ def measure(segmenter: GridSegmenter, folder: Path, marks: pd.DataFrame) -> pd.D
         for field in fields(dataset, folder=folder):
             own = marks[marks["field"] == field.name]
             points = np.array([(y, x) for label, x, y, _, _ in field.marks if label == "blast"]).reshape(-1, 2)
-            for place, values in _cells(segmenter, field.rgb, field.mpp):
-                near = np.hypot(own["y"] - place[0], own["x"] - place[1]) * field.mpp < NEAR_UM
+            labels, step, found = _cells(segmenter, field.rgb, field.mpp)
+            under = labels[
+                tuple(np.minimum(own[["y", "x"]].to_numpy() / step, np.array(labels.shape) - 1).astype(int).T)
+            ]
+            for number, (place, values) in enumerate(found, start=1):
+                near = (np.hypot(own["y"] - place[0], own["x"] - place[1]) * field.mpp < NEAR_UM) | (under == number)
                 blast = bool((np.hypot(*(points - place).T) * field.mpp < NEAR_UM).any())
                 mark = str(own["mark"][near].iloc[0]) if near.any() else "intact"
                 rows.append(_row(values, dataset, field.group, mark, blast))
@@ -76,8 +83,9 @@ def measure(segmenter: GridSegmenter, folder: Path, marks: pd.DataFrame) -> pd.D
         for item in chosen.itertuples():
             rgb = np.asarray(Image.open(folder / str(item.path)).convert("RGB"))
             middle = np.array(rgb.shape[:2]) / 2
-            found = sorted(_cells(segmenter, rgb, mpp), key=lambda c: float(np.linalg.norm(c[0] - middle)))
-            rows += [_row(values, dataset, str(item.group), "intact", False) for _, values in found[:1]]
+            _, _, found = _cells(segmenter, rgb, mpp)
+            central = sorted(found, key=lambda cell: float(np.linalg.norm(cell[0] - middle)))[:1]
+            rows += [_row(values, dataset, str(item.group), "intact", False) for _, values in central]
     return pd.DataFrame(rows)
 
 
@@ -115,18 +123,16 @@ def rates(cells: pd.DataFrame, rule: SmudgeRule) -> list[tuple[str, str, int, in
     ]
 
 
-def _cells(
-    segmenter: GridSegmenter, rgb: NDArray[np.uint8], mpp: float
-) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """Give each cell's centroid (y, x), px of `rgb`, and features."""
+def _cells(segmenter: GridSegmenter, rgb: NDArray[np.uint8], mpp: float) -> tuple[Labels, float, list[Measured]]:
+    """Give the labels on the working grid, px of `rgb` a working px, and each cell's centroid (y, x) and features."""
     step = segmenter.mpp / mpp
     working = read_working(rgb, step, (0, 0, *working_shape(rgb.shape, step)))
     calibration = segmenter.calibrate(working)
     cells, nuclei, scores = segmenter.segment_working(working, calibration)
     features = smudge_features(working, cells, nuclei, len(scores), calibration.white, segmenter.mpp)
     centers = ndimage.center_of_mass(cells > 0, cells, np.arange(1, len(scores) + 1)) if len(scores) else []
-    for center, values in zip(centers, features, strict=True):
-        yield (np.array(center) + 0.5) * step, values
+    places = [(np.array(center) + 0.5) * step for center in centers]
+    return cells, step, list(zip(places, features, strict=True))
 
 
 def _row(values: NDArray[np.float64], source: str, group: str, mark: str, blast: bool) -> dict[str, object]:
