@@ -24,13 +24,13 @@ from leukotrain.data.importers import (
     cases,
     cnmc,
     coco,
+    draw_outlines,
     folders,
     pbc,
     qupath,
     raabin,
     voc,
 )
-from leukotrain.data.importers._cells import draw_outlines
 from leukotrain.data.manifest import Manifest
 from leukotrain.data.sources import NOT_BLAST
 from leukotrain.data.split import is_held_out
@@ -546,3 +546,15 @@ def test_an_imported_set_can_be_split_and_written(tmp_path):
     manifest.check_files([tmp_path / "d"])
     manifest.write(tmp_path / "m.csv")
     assert len(Manifest.read(tmp_path / "m.csv")) == 24
+
+
+def test_the_example_of_the_docs_runs(tmp_path, monkeypatch):
+    text = (Path(__file__).parents[2] / "docs" / "training-data.md").read_text(encoding="utf-8")
+    example = text.split("```python\n")[1].split("```")[0]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("leukoscope.classification.outline.outline", lambda image, mpp: image[..., 0] > 0)
+    for patient in range(9):
+        for number, label in enumerate(("Blasts", "Lymphos", "Neutros", "Junk")):
+            picture(tmp_path / f"my-cells/{label}/p{patient}/a.png", seed=10 * patient + number)
+    exec(example, {})
+    assert len(Manifest.read(tmp_path / "my-work/manifest.csv")) == 27

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["IMPORTERS"]
+from ._cells import draw_outlines
+
+__all__ = ["IMPORTERS", "draw_outlines"]
 
 IMPORTERS: Final = (
     "all_idb1",
