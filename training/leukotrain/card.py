@@ -9,6 +9,7 @@ from typing import Any
 
 from leukoscope.classification.bundle import Bundle, read_bundle, write_bundle
 from leukoscope.classification.crops import CropSpec
+from leukoscope.classification.preprocess import Chain, Normalize
 
 from .data.manifest import Manifest
 from .data.sources import LICENSES
@@ -26,13 +27,20 @@ def publish(
     classes: Sequence[str],
     spec: CropSpec,
     settings: Settings,
+    chain: Chain | None = None,
+    normalize: Normalize | None = None,
 ) -> Path:
     """Write a trained network as a bundle, its metrics still empty."""
     used = {row.source for row in manifest}
     known = {"cnmc": "C-NMC 2019", "pbc": "PBC, Barcelona", "all_idb1": "ALL-IDB1", "bccd": "BCCD"}
     names = {known.get(source, source) for source in used} | {"EfficientNet-Lite0, ImageNet"}
+    chain, normalize = chain or Chain(), normalize or Normalize()
     bundle = Bundle(
         name=name,
+        mean=normalize.mean,
+        std=normalize.std,
+        fitted=normalize.fitted,
+        steps=chain.steps,
         description="White cells of blood and marrow smears; for research use only.",
         architecture=settings.architecture,
         classes=tuple(classes),

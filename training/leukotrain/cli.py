@@ -55,6 +55,13 @@ def fit(
     data: Data = DATA,
     work: Work = WORK,
     name: Annotated[str, typer.Option(help="The model's name.")] = "blood",
+    architecture: Annotated[
+        str, typer.Option(help="The network: timm's name, or one of docs/networks.md.")
+    ] = "tf_efficientnet_lite0",
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(help="First weights: a safetensors file, 'package' (ImageNet, EfficientNet-Lite0), or 'none'."),
+    ] = None,
     epochs: Annotated[int, typer.Option(min=1, help="Passes at most.")] = 12,
     epoch_cells: Annotated[int, typer.Option(min=64, help="Cells drawn in a pass.")] = 5120,
     seed: Annotated[int, typer.Option(help="Seed of all randomness.")] = 0,
@@ -67,13 +74,26 @@ def fit(
     from .data.sources import CLASSES
     from .fit import Settings
     from .fit import fit as run
+    from .guards import check_all, seed_given
     from .prepare import SPEC
     from .prepare import prepare as make
 
     manifest = make(data, work, _say)
+    manifest.check_classes()
+    manifest.check_files((work, data))
+    passed = check_all(manifest, (work, data), also={11: lambda: seed_given(seed)})
+    _say(f"leak guards passed: {', '.join(map(str, passed))}")
     crops = load_crops(manifest, (work, data), SPEC, work)
-    settings = replace(Settings(), epochs=epochs, epoch_cells=epoch_cells, seed=seed, threads=threads)
-    checkpoints = work / f"{name}-{manifest.sha256[:12]}-{seed}"
+    settings = replace(
+        Settings(),
+        architecture=architecture,
+        sources=_sources(architecture, weights),
+        epochs=epochs,
+        epoch_cells=epoch_cells,
+        seed=seed,
+        threads=threads,
+    )
+    checkpoints = work / f"{name}-{architecture}-{manifest.sha256[:12]}-{seed}"
 
     def log(row: Any) -> None:
         _say(", ".join(f"{k} {v:.4g}" for k, v in row.items()))
@@ -82,6 +102,13 @@ def fit(
     publish(out, name, fitted, manifest, CLASSES, SPEC, settings)
     if measure:
         evaluate(model=str(out), data=data, work=work, baselines=True, record=True, as_json=False)
+
+
+def _sources(architecture: str, weights: list[str] | None) -> tuple[str, ...]:
+    """Give where first weights are from: as named; else the package's where it has some, else nowhere."""
+    if weights is None:
+        return ("package",) if architecture in ("tf_efficientnet_lite0", "wpat") else ()
+    return tuple(w for w in weights if w != "none")
 
 
 @app.command()
@@ -98,10 +125,14 @@ def evaluate(
 
     from .card import record_metrics, table
     from .evaluate import evaluate as run
+    from .guards import slides_not_seen
     from .prepare import prepare as make
 
     classifier = load_model(model)
-    metrics = run(classifier, make(data, work, _say), data, work, baselines, _say)
+    manifest = make(data, work, _say)
+    seen = (group for groups in classifier.bundle.training.get("groups", {}).values() for group in groups)
+    slides_not_seen(seen, (row.group for row in manifest if row.split == "test"))
+    metrics = run(classifier, manifest, data, work, baselines, _say)
     values = [m.to_json() for m in metrics]
     if record and classifier.bundle.folder is not None:
         record_metrics(classifier.bundle.folder, metrics)

@@ -9,23 +9,24 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import torch
 from torch import nn
 
 from leukoscope.classification.crops import CropSpec
+from leukoscope.classification.networks import sketch
+from leukoscope.classification.preprocess import Chain, Normalize
 
 from . import checkpoint
 from .data.cache import Crops
 from .data.manifest import Manifest, Row
-from .initial import pretrained
+from .initial import PACKAGE, initial
 from .losses import allowed_matrix, fit_temperature, partial_nll
-from .transforms import Augmentation, augment, plain
+from .transforms import Augmentation, Traditional, augment, check_fitted, plain, traditional
 
 __all__ = ["Fitted", "Settings", "fit", "sampling_weights"]
 
-MEAN: Final = 127.5  # the network's input is (pixel - 127.5) / 127.5
 Log = Callable[[Mapping[str, Any]], None]
 
 
@@ -36,6 +37,9 @@ class Settings:
     Attributes
     ----------
     architecture : str
+        Any that `leukoscope.classification.networks.build` knows.
+    sources : tuple of str
+        Where its first weights are from, see `initial.initial`; none for random ones.
     epochs, epoch_cells, batch : int
         Passes, cells drawn in each, cells at a time.
     rate, head_rate : float
@@ -53,12 +57,14 @@ class Settings:
         validation, and blasts alone would favor a model that calls everything a blast.
     seed, threads : int
     frozen : int
-        So many of the first stages keep their ImageNet weights: nearly half the time, for edges that are edges.
+        So many of the first stages keep their first weights: nearly half the time, for edges that are edges. Of
+        networks without EfficientNet's stages, and of those that start from random weights, none do.
     coverage : float
         The unidentified threshold keeps this share of the validation cells.
     """
 
     architecture: str = "tf_efficientnet_lite0"
+    sources: tuple[str, ...] = (PACKAGE,)
     epochs: int = 12
     epoch_cells: int = 5120
     batch: int = 32
@@ -77,7 +83,7 @@ class Settings:
     threads: int = 2
     frozen: int = 2
     coverage: float = 0.97
-    augmentation: Augmentation = field(default_factory=Augmentation)
+    augmentation: Augmentation | Traditional | None = field(default_factory=Augmentation)  # None: crops as they are
 
     def to_json(self) -> dict[str, Any]:
         """Give the settings as plain JSON values."""
@@ -129,6 +135,8 @@ def fit(
     settings: Settings,
     folder: Path,
     log: Log | None = None,
+    chain: Chain | None = None,
+    normalize: Normalize | None = None,
 ) -> Fitted:
     """Train on the rows of split "train", stop early and calibrate on those of "val"; "test" is not looked at.
 
@@ -144,7 +152,16 @@ def fit(
         Checkpoints; a run that was killed goes on after its last epoch when called again with the same folder.
     log : callable, optional
         Takes the figures of each epoch.
+    chain, normalize : Chain, Normalize, optional
+        From `transforms.fit_steps`; none, and mean and standard deviation 0.5, unless given.
+
+    Raises
+    ------
+    ManifestError
+        A step was fitted on other groups than those of "train".
     """
+    chain, normalize = chain or Chain(), normalize or Normalize()
+    check_fitted([*(step.fitted for step in chain.steps), normalize.fitted], manifest)
     torch.manual_seed(settings.seed)
     torch.set_num_threads(settings.threads)
     folder.mkdir(parents=True, exist_ok=True)
@@ -155,12 +172,14 @@ def fit(
     weights = sampling_weights([rows[i] for i in train], settings.shares)
     val_weights = sampling_weights([rows[i] for i in val], settings.val_shares).float()
 
-    network = pretrained(settings.architecture, len(classes)).to(memory_format=torch.channels_last)
+    sketch(settings.architecture, len(classes), spec.size)  # what does not go together is refused before it is made
+    network: Any = initial(settings.architecture, len(classes), *settings.sources, size=spec.size)
+    network = network.to(memory_format=torch.channels_last)
     average = copy.deepcopy(network).eval()
-    early = _freeze(network, settings.frozen)
-    trained = [(name, p) for name, p in network.named_parameters() if p.requires_grad]
-    head = [p for name, p in trained if name.startswith("classifier")]
-    body = [p for name, p in trained if not name.startswith("classifier")]
+    early = _freeze(network, settings.frozen if settings.sources else 0)
+    last = {id(p) for p in network.get_classifier().parameters()}
+    trained = [p for p in network.parameters() if p.requires_grad]
+    head, body = [p for p in trained if id(p) in last], [p for p in trained if id(p) not in last]
     optimizer = torch.optim.AdamW(
         [{"params": body, "lr": settings.rate}, {"params": head, "lr": settings.head_rate}], weight_decay=settings.decay
     )
@@ -180,17 +199,17 @@ def fit(
         for step in range(steps):
             chosen = [train[int(i)] for i in drawn[step * settings.batch : (step + 1) * settings.batch]]
             pixels, diameters = torch.from_numpy(crops.pixels[chosen]), torch.from_numpy(crops.diameters[chosen])
-            images = augment(pixels, diameters, spec.size, settings.augmentation, generator)
+            images = _changed(pixels, diameters, spec.size, settings.augmentation, generator, chain)
             for group, rate in zip(optimizer.param_groups, (settings.rate, settings.head_rate), strict=True):
                 group["lr"] = rate * schedule(epoch * steps + step)
-            loss = partial_nll(network(_scaled(images)), allowed[chosen]).mean()
+            loss = partial_nll(network(_scaled(images, normalize)), allowed[chosen]).mean()
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(network.parameters(), 5.0)
             optimizer.step()
             _follow(average, network, _decay(settings.average, epoch * steps + step))
             total += float(loss.detach())
-        logits = _logits(average, crops, val, spec.size)
+        logits = _logits(average, crops, val, spec.size, chain, normalize)
         val_loss = float((partial_nll(logits, allowed[val]) * val_weights).sum())
         row = {"epoch": epoch, "train_loss": total / steps, "val_loss": val_loss, "seconds": time.monotonic() - started}
         history.append(row)
@@ -201,7 +220,7 @@ def fit(
             log(row)
 
     average.load_state_dict(best)
-    logits = _logits(average, crops, val, spec.size)
+    logits = _logits(average, crops, val, spec.size, chain, normalize)
     temperature = fit_temperature(logits, allowed[val], val_weights)
     sure = torch.softmax(logits / temperature, dim=1).amax(dim=1)
     order = sure.argsort()
@@ -213,14 +232,30 @@ def fit(
 def _freeze(network: nn.Module, stages: int) -> nn.Module:
     """Fix the stem and the first stages, and give them as one module."""
     parts: Any = network
-    early = nn.ModuleList([parts.conv_stem, parts.bn1, *parts.blocks[:stages]] if stages else [])
+    staged = stages and hasattr(network, "conv_stem") and hasattr(network, "blocks")
+    early = nn.ModuleList([parts.conv_stem, parts.bn1, *parts.blocks[:stages]] if staged else [])
     for parameter in early.parameters():
         parameter.requires_grad = False
     return early
 
 
-def _scaled(images: torch.Tensor) -> torch.Tensor:
-    return ((images - MEAN) / MEAN).contiguous(memory_format=torch.channels_last)
+def _changed(
+    pixels: torch.Tensor,
+    diameters: torch.Tensor,
+    size: int,
+    how: Augmentation | Traditional | None,
+    generator: torch.Generator,
+    chain: Chain,
+) -> torch.Tensor:
+    if how is None:
+        return plain(pixels, size, chain)
+    if isinstance(how, Traditional):
+        return traditional(pixels, size, how, generator, chain)
+    return augment(pixels, diameters, size, how, generator, chain)
+
+
+def _scaled(images: torch.Tensor, normalize: Normalize) -> torch.Tensor:
+    return normalize(images).contiguous(memory_format=torch.channels_last)
 
 
 def _cosine(total: int, warm: int) -> Callable[[int], float]:
@@ -245,10 +280,12 @@ def _follow(average: nn.Module, network: nn.Module, decay: float) -> None:
                 kept.copy_(now)
 
 
-def _logits(network: nn.Module, crops: Crops, rows: Sequence[int], size: int) -> torch.Tensor:
+def _logits(
+    network: nn.Module, crops: Crops, rows: Sequence[int], size: int, chain: Chain, normalize: Normalize
+) -> torch.Tensor:
     with torch.inference_mode():
         parts = [
-            network(_scaled(plain(torch.from_numpy(crops.pixels[list(rows[k : k + 128])]), size)))
+            network(_scaled(plain(torch.from_numpy(crops.pixels[list(rows[k : k + 128])]), size, chain), normalize))
             for k in range(0, len(rows), 128)
         ]
     return torch.cat(parts).clone()

@@ -14,7 +14,7 @@ from PIL import Image as PillowImage
 from ..errors import SettingsError
 from ._outline import BLACK, black_surroundings, central, equivalent_diameter
 
-__all__ = ["CropSpec", "balance", "check_image", "cut", "finish", "resolve_scale", "standardize"]
+__all__ = ["CropSpec", "balance", "check_image", "cut", "finish", "frame", "resolve_scale", "standardize"]
 
 Image = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
@@ -245,6 +245,11 @@ def standardize(image: Image, mask: Mask | None, mpp: float | None, spec: CropSp
     SettingsError
         Not an 8-bit color image, a mask of another shape, or a scale that is no positive number.
     """
+    return frame(image, mask, mpp, spec)[0]
+
+
+def frame(image: Image, mask: Mask | None, mpp: float | None, spec: CropSpec) -> tuple[Image, Mask]:
+    """Make the crop of `standardize`, and give the cell's mask with it, bool (spec.size, spec.size)."""
     check_image(image, mask)
     if mask is None:
         mask = black_surroundings(image)
@@ -252,7 +257,7 @@ def standardize(image: Image, mask: Mask | None, mpp: float | None, spec: CropSp
         mask = np.ones(image.shape[:2], bool)
     mask = central(mask.astype(bool, copy=False)) if spec.masked else mask.astype(bool, copy=False)
     crop, cover = cut(image, mask, resolve_scale(image, mask, mpp, spec), spec.size, spec.mpp)
-    return finish(crop, cover, spec)
+    return finish(crop, cover, spec), cover
 
 
 def finish(crop: Image, cover: Mask, spec: CropSpec) -> Image:

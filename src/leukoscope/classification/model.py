@@ -18,7 +18,7 @@ from ..errors import BundleError, SettingsError
 from .bundle import Bundle, read_bundle
 from .crops import check_image
 from .device import resolve_device
-from .networks import build
+from .networks import build, sketch
 from .outline import outline
 from .preprocess import Chain, Normalize
 from .taxonomy import UNIDENTIFIED
@@ -154,7 +154,7 @@ class Classifier:
             out: torch.Tensor = network.forward_head(network.forward_features(batch), pre_logits=True)
             return out.float()
 
-        return self._run(features, self.crops(images, masks, mpp), batch_size, int(network.num_features))
+        return self._run(features, self.crops(images, masks, mpp), batch_size, int(network.head_hidden_size))
 
     def labels(self, proba: NDArray[np.floating[Any]]) -> list[str]:
         """Name the likeliest class of each row, "unidentified" below the threshold."""
@@ -262,8 +262,9 @@ def load_model(name_or_folder: str | os.PathLike[str], device: str = "auto") -> 
         shipped = f"Shipped models: {', '.join(names)}." if names else "No models ship with this installation."
         raise BundleError("no such model", f"{shipped} Or give a bundle's folder.", os.fspath(name_or_folder))
     bundle, weights = read_bundle(folder)
+    named = (bundle.architecture, len(bundle.classes), bundle.crop.size)
     try:
-        network = build(bundle.architecture, len(bundle.classes))
+        network = sketch(*named)  # without memory: a name alone must not make billions of weights
     except SettingsError as error:
         raise BundleError(error.cause, error.remedy, folder / "model.json") from error
     for step in bundle.steps:
@@ -282,5 +283,6 @@ def load_model(name_or_folder: str | os.PathLike[str], device: str = "auto") -> 
             "Use the weights and the model.json of one training run.",
             folder,
         )
+    network = build(*named)
     network.load_state_dict(weights)  # copied into float32
     return Classifier(bundle, network, device)

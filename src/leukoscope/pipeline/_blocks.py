@@ -207,7 +207,7 @@ def _classify(slide: Slide, found: list[FoundCell], settings: Settings) -> list[
     labels = [UNIDENTIFIED] * len(found)
     known: frozenset[str] = frozenset()
     if found and settings.model is not None:
-        model = _model(settings.model, settings.device, settings.version)
+        model = _slide_model(slide.address, settings.model, settings.device, settings.version)
         level = level_for(slide, settings.mpp, model.mpp)
         crops = [_crop(slide, level, cell, settings.mpp) for cell in found]
         images, masks = [image for image, _ in crops], [mask for _, mask in crops]
@@ -266,6 +266,12 @@ def _segmenter(name: str, device: str) -> Segmenter:
 @lru_cache(maxsize=2)
 def _model(name: str, device: str, version: str) -> Classifier:
     return load_model(name, device=device)
+
+
+@lru_cache(maxsize=2)
+def _slide_model(address: str, name: str, device: str, version: str) -> Classifier:
+    model = _model(name, device, version)
+    return model.for_slide(_slide(address, version).overview()) if model.chain.looks_at_slide else model
 
 
 @lru_cache(maxsize=16)

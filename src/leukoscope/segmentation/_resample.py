@@ -64,9 +64,7 @@ def read_working(level: Any, scale: float, region: Region) -> NDArray[np.uint8]:
     return out
 
 
-def _weighted(
-    lines: NDArray[Any], indices: NDArray[np.intp], weights: NDArray[np.float32]
-) -> NDArray[np.float32]:
+def _weighted(lines: NDArray[Any], indices: NDArray[np.intp], weights: NDArray[np.float32]) -> NDArray[np.float32]:
     """Sum lines, (n, length), in one order: tap by tap, those of `indices` (taps, m) times `weights` (taps, m)."""
     out = np.zeros((indices.shape[1], lines.shape[1]), np.float32)
     some = max(1, 2**18 // lines.shape[1])  # lines at a time, so that they stay in the processor's cache

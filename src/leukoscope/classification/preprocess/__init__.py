@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from ..crops import frame
 from .alhe import Alhe
 from .base import FittedOn, Step, groups_hash
 from .blur import GaussianBlur, blurred
-from .chain import Chain, frame
+from .chain import Chain
 from .normalize import Normalize
 from .pca import PcaFeatures, PcaReconstruct
 from .registry import STEPS, steps_from_json, steps_to_json

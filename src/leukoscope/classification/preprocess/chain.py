@@ -4,38 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from ...errors import SettingsError
-from .._outline import black_surroundings, central
-from ..crops import CropSpec, check_image, cut, finish, resolve_scale, standardize
+from .._outline import black_surroundings
+from ..crops import CropSpec, check_image, frame, standardize
 from .base import Image, Mask, Step
 from .stain import StainNormalize
 
-__all__ = ["Chain", "frame"]
-
-
-def frame(image: Image, mask: Mask | None, mpp: float | None, spec: CropSpec) -> tuple[Image, Mask]:
-    """Make the crop that `standardize` makes, and give the cell's mask with it.
-
-    Parameters
-    ----------
-    image, mask, mpp, spec
-        As in `standardize`.
-
-    Returns
-    -------
-    crop : uint8 array (spec.size, spec.size, 3)
-    cover : bool array (spec.size, spec.size)
-    """
-    check_image(image, mask)
-    if mask is None:
-        mask = black_surroundings(image)
-    if mask is None or not mask.any():
-        mask = np.ones(image.shape[:2], bool)
-    mask = central(mask.astype(bool, copy=False)) if spec.masked else mask.astype(bool, copy=False)
-    crop, cover = cut(image, mask, resolve_scale(image, mask, mpp, spec), spec.size, spec.mpp)
-    return finish(crop, cover, spec), cover
+__all__ = ["Chain"]
 
 
 @dataclass(frozen=True)
