@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from leukoscope.classification import CropSpec, load_model
+from leukoscope.errors import SettingsError
 from leukotrain.card import publish, record_metrics
 from leukotrain.data.cache import Crops
 from leukotrain.data.manifest import Manifest, Row
@@ -110,3 +111,30 @@ def test_training_learns_resumes_and_ships(tmp_path):
     model = load_model(folder)
     assert model.bundle.training["groups"] == {"cnmc": sorted(r.group for r in rows)}
     assert "| dots | AUROC, blast | 0.900 | 0.800 to 1.000 | 16 | 16 |" in (folder / "README.md").read_text()
+
+
+@pytest.mark.parametrize("architecture", ["resnet31", "cnn_rnn", "mobilenetv2_050"])
+def test_any_network_trains_ships_and_classifies(architecture, tmp_path):
+    rng = np.random.default_rng(1)
+    rows, crops = dots(48, rng)
+    spec = CropSpec(size=64, mpp=0.25)
+    settings = replace(
+        Settings(), architecture=architecture, sources=(), epochs=1, epoch_cells=32, batch=16, shares={"cnmc": 1.0}
+    )
+    manifest = Manifest(tuple(rows))
+    fitted = fit(manifest, crops, CLASSES[:2], spec, settings, tmp_path / "run")
+    publish(tmp_path / "bundle", "toy", fitted, manifest, CLASSES[:2], spec, settings)
+    model = load_model(tmp_path / "bundle")
+    image = crops.pixels[0, ..., :3]
+    proba = model.predict_proba([image, image], mpp=0.25)
+    assert proba.shape == (2, 2)
+    np.testing.assert_allclose(proba.sum(axis=1), 1, atol=1e-5)
+    assert model.embed([image], mpp=0.25).shape[0] == 1
+
+
+def test_a_network_that_cannot_see_such_crops_is_refused_before_training(tmp_path):
+    rows, crops = dots(16, np.random.default_rng(1))
+    settings = replace(Settings(), architecture="maxvit_tiny_tf_224", sources=())
+    with pytest.raises(SettingsError, match="px"):
+        fit(Manifest(tuple(rows)), crops, CLASSES[:2], CropSpec(size=112, mpp=0.25), settings, tmp_path / "run")
+    assert not (tmp_path / "run").exists() or not list((tmp_path / "run").iterdir())
