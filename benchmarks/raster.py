@@ -123,7 +123,10 @@ def draw(segmenter: SpikeSegmenter, out: Path) -> None:
             if not t:
                 scale = f"a neuron each {pitch:g} µm\n{raster.spikes[name].shape[1]} maps; yellow: {most} fire"
                 axes.set_ylabel(f"$\\bf{{{name}}}$: {scale}", fontsize=8.5, color=INK, labelpad=5)
-    note = "Rows 2 to 4: spikes of all maps of a layer, summed at every point. Gray: the gate is shut, nobody fires."
+    note = (
+        "Rows 2 to 4: spikes of all maps of a layer, summed at every point. Gray: the gate is shut, nobody fires. "
+        "t counts from when the layer before has fallen silent."
+    )
     figure.text(0.06, 0.016, note, fontsize=8.5)
     draw_raster(figure.add_subplot(outer[1]), raster, y + 0.5, x + 0.5)
     figure.savefig(out)

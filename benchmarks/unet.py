@@ -35,21 +35,17 @@ class OrdinaryUNet(SpikingUNet):
 
     def forward(self, density: Tensor, gate: Tensor | None = None) -> Tensor:
         """Give the logits of nucleus, cell and centers; arguments as of `SpikingUNet.forward`."""
+        return self._readout(density, self._layers(density, gate)[-1])
 
-        def fire(layer: nn.Module, rate: Tensor) -> Tensor:
-            return functional.relu(layer(rate))
-
-        last = self._layers(self._fold(density), fire, fire, 1, gate)[-1]
-        return self._readout(density, last)
-
-    rates = forward
+    def _fire(self, current: Tensor) -> Tensor:
+        return functional.relu(current)
 
     def fused(self) -> OrdinaryUNet:
         """Fold batch norm into the convolutions, as one does for use."""
         for name in LAYERS:
             conv, norm = getattr(self, name)
             transposed = isinstance(conv, nn.ConvTranspose2d)
-            getattr(self, name)[:] = nn.Sequential(fuse_conv_bn_eval(conv, norm, transpose=transposed), nn.Identity())
+            setattr(self, name, nn.Sequential(fuse_conv_bn_eval(conv, norm, transpose=transposed), nn.Identity()))
         return self
 
 

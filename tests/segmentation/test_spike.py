@@ -123,7 +123,7 @@ def test_the_receptive_field_is_no_larger_than_stated() -> None:
     for phase in range(SpikingUNet.align):
         at = 64 + phase
         network.eval()
-        (gradient,) = torch.autograd.grad(network.rates(image)[0, :, at, at].sum(), image)
+        (gradient,) = torch.autograd.grad(network(image)[0, :, at, at].sum(), image)
         seen = torch.nonzero(gradient[0].abs().sum(0))
         assert (seen - at).abs().max() <= SpikingUNet.receptive
 

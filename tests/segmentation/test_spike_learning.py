@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from leukoscope.segmentation.spike.neurons import firing_rate, integrate_and_fire
+from leukoscope.segmentation.spike.neurons import burst, burst_size
 from leukoscope.segmentation.spike.plasticity import Rates, first_spikes, rstdp, stdp, winners
 from leukotrain.segment.train_rstdp import learn
 
@@ -105,14 +105,36 @@ def test_stdp_learns_the_pattern_that_repeats() -> None:
     assert weight[0, 10:].max() < 0.5
 
 
-def test_a_steady_current_fires_at_the_rate_that_training_assumes() -> None:
-    current = torch.linspace(-1, 2, 301)
-    spikes = integrate_and_fire(current, steps=4)
-    torch.testing.assert_close(spikes.mean(0), firing_rate(current, 4))
+def test_a_burst_is_as_long_as_the_potential_lasts() -> None:
+    spikes = burst(burst_size(torch.tensor([[-1.0, 0.1, 0.13, 0.5, 0.9, 7.0]]), 4), 4)
+    assert spikes[:, 0].int().T.tolist() == [
+        [0, 0, 0, 0],
+        [0, 0, 0, 0],
+        [1, 0, 0, 0],
+        [1, 1, 0, 0],
+        [1, 1, 1, 1],
+        [1, 1, 1, 1],
+    ]
+
+
+def test_neurons_that_count_step_by_step_give_the_same_bursts() -> None:
+    generator = torch.Generator().manual_seed(0)
+    arriving = (torch.rand((4, 50), generator=generator) < 0.4).float()  # spikes of 50 neurons in one window
+    weights = torch.randint(-40, 60, (30, 50), generator=generator) / 256
+    potential = torch.full((30,), 0.5)
+    for spikes in arriving:
+        potential += weights @ spikes
+    fired = []
+    for _ in range(4):
+        fired.append((potential >= 1).float())
+        potential -= fired[-1]
+    size = burst_size(weights @ arriving.sum(0) / 4, 4)
+    assert torch.equal(burst(size, 4), torch.stack(fired))
+    assert 0 < size.mean() < 1
 
 
 def test_the_surrogate_lets_gradients_through_spikes() -> None:
-    current = torch.full((4, 1), 0.3, requires_grad=True)
-    integrate_and_fire(current).sum().backward()
+    current = torch.tensor([-2.0, 0.3, 0.6, 3.0], requires_grad=True)
+    burst_size(current, 4).sum().backward()
     assert current.grad is not None
-    assert (current.grad > 0).all()
+    assert current.grad.tolist() == [0, 1, 1, 0]

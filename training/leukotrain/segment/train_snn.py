@@ -24,7 +24,7 @@ __all__ = ["segmentation_loss", "train_snn"]
 WEIGHTS = (1.0, 1.0, 1.0)  # nucleus, cell, centers
 BATCH = 16
 SCENE_UM = 32
-SPIKING_PART = 0.15  # of the epochs, the last ones; before, firing rates stand for spikes (a quarter of the time)
+SETTLED_PART = 0.15  # of the epochs, the last ones: the norms' statistics stay as they are in use
 
 
 class _Scenes(Dataset[tuple[Tensor, Tensor, Tensor]]):
@@ -121,14 +121,13 @@ def train_snn(
     for epoch in range(first, epochs):
         scenes = _Scenes(maker, seed, epoch * scenes_per_epoch, per_epoch * BATCH)
         total = 0.0
-        spiking = epoch >= epochs - max(1, round(SPIKING_PART * epochs))
-        unet.train(not spiking)  # the norms' statistics are settled by then
+        unet.train(epoch < epochs - max(1, round(SETTLED_PART * epochs)))
         for density, target, known in DataLoader(scenes, BATCH, num_workers=workers):
             gate = gate_blocks(torch.round(density * 128), mpp)
             seen = known * functional.interpolate(gate.float(), scale_factor=density.shape[-1] // gate.shape[-1])
             # In bfloat16, as the currents are in use (`SpikingUNet.fast`).
             with torch.autocast("cpu", torch.bfloat16):
-                logits = (unet if spiking else unet.rates)(density, gate)
+                logits = unet(density, gate)
             loss = segmentation_loss(logits.float(), target, seen)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""Integrate-and-fire neurons with soft reset, differentiable by a surrogate."""
+"""Integrate-and-fire neurons that answer with bursts, differentiable by a surrogate."""
 
 from __future__ import annotations
 
@@ -7,57 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["firing_rate", "integrate_and_fire"]
-
-
-class _Spike(torch.autograd.Function):
-    """A step forward, the slope of an arctangent backward (Fang et al. 2021, eq. 12; alpha 2)."""
-
-    @staticmethod
-    def forward(ctx: Any, potential: Tensor) -> Tensor:
-        ctx.save_for_backward(potential)
-        spike: Tensor = (potential >= 0).to(potential.dtype)
-        return spike
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        (potential,) = ctx.saved_tensors
-        slope: Tensor = gradients[0] / (1 + (torch.pi * potential).square())
-        return slope
-
-
-def integrate_and_fire(current: Tensor, steps: int | None = None, threshold: float = 1.0) -> Tensor:
-    """Run non-leaky neurons with soft reset: a spike takes the threshold off the potential and keeps the rest.
-
-    Parameters
-    ----------
-    current : Tensor, shape (T, B, C, H, W); or (B, C, H, W) with `steps`
-        Input current per time step; with `steps`, one current that stays on.
-    steps : int, optional
-        T, for a current that stays on.
-    threshold : float
-        At which a neuron fires.
-
-    Returns
-    -------
-    Tensor, shape (T, B, C, H, W)
-        Spikes, 0 or 1.
-    """
-    currents = [current] * steps if steps else list(current.unbind(0))
-    potential = torch.full_like(currents[0], threshold / 2)  # half a spike ahead: rates round instead of truncate
-    if not current.requires_grad:
-        out = currents[0].new_empty((len(currents), *potential.shape))
-        for spike, now in zip(out, currents, strict=True):
-            torch.ge(potential.add_(now), threshold, out=spike)
-            potential.sub_(spike, alpha=threshold)
-        return out
-    spikes = []
-    for now in currents:
-        potential = potential + now
-        fired: Tensor = _Spike.apply(potential - threshold)
-        potential = potential - threshold * fired.detach()
-        spikes.append(fired)
-    return torch.stack(spikes)
+__all__ = ["burst", "burst_size"]
 
 
 class _Level(torch.autograd.Function):
@@ -66,7 +16,7 @@ class _Level(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, current: Tensor, steps: int) -> Tensor:
         ctx.save_for_backward(current)
-        return torch.floor(current * steps + 0.5).clamp_(0, steps).div_(steps)
+        return _level(current.clone(), steps)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
@@ -74,21 +24,50 @@ class _Level(torch.autograd.Function):
         return gradients[0] * ((current > -0.5) & (current < 1.5)), None
 
 
-def firing_rate(current: Tensor, steps: int) -> Tensor:
-    """Give the rate at which `integrate_and_fire` fires under a current that stays on (Bu et al. 2022, eq. 10).
+def burst_size(current: Tensor, steps: int) -> Tensor:
+    """Give how long neurons fire that add up their current over one window of T steps and spend it in the next.
 
-    A network trained so costs one step instead of T, and is a good start for training with spikes.
+    The neuron has no leak, a threshold of 1 and soft reset (a spike takes the threshold off the potential and keeps
+    the rest). It starts half a spike ahead, so that the size of its burst rounds instead of truncating, and it fires
+    once a step at most. Since it fires only when everything has arrived, the order of arrivals cannot matter: the
+    "unevenness error" of Bu et al. 2022, from whose eq. 10 the formula is, does not occur.
 
     Parameters
     ----------
     current : Tensor
+        A time step; mean over the window. Changed in place where no gradient is asked for.
     steps : int
         T.
 
     Returns
     -------
     Tensor
-        Multiples of 1/T from 0 to 1.
+        Spikes over T: multiples of 1/T from 0 to 1. Its gradient is that of the current, where that is near the range.
     """
-    rate: Tensor = _Level.apply(current, steps)
-    return rate
+    if current.requires_grad:
+        size: Tensor = _Level.apply(current, steps)
+        return size
+    return _level(current, steps)
+
+
+def _level(current: Tensor, steps: int) -> Tensor:
+    return current.mul_(steps).add_(0.5).floor_().clamp_(0, steps).div_(steps)
+
+
+def burst(size: Tensor, steps: int) -> Tensor:
+    """Give the spikes of bursts, one a step from the window's first on.
+
+    Parameters
+    ----------
+    size : Tensor, shape (B, C, H, W)
+        As `burst_size` gives it.
+    steps : int
+        T.
+
+    Returns
+    -------
+    Tensor, shape (T, B, C, H, W)
+        0 or 1.
+    """
+    step = torch.arange(steps, device=size.device).view(-1, *[1] * size.ndim)
+    return (step < torch.round(size.float() * steps)).to(size.dtype)

@@ -38,7 +38,8 @@ class SpikeRaster:
         Names of the spiking layers, in the order in which they fire.
     spikes : mapping of str to ndarray of bool, shape (T, maps, y, x)
         Every layer's spikes on its own grid, whose corner is the image's; it may reach beyond the image by up to 7
-        working pixels of empty glass.
+        working pixels of empty glass. Steps count from the beginning of a layer's own window in `spike-snn`, whose
+        layers fire one after the other, and from that of the image in `spike-rstdp`.
     gate : ndarray of bool, shape (Y, X)
         In which blocks of 2 µm neurons may fire.
     mpp : float

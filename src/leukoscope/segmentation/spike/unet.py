@@ -1,8 +1,12 @@
 """A small spiking U-Net: analog optical density in, spikes inside, three maps out.
 
 The image's pixels come in fours, as channels of a grid half as fine (Shi et al. 2016), and the maps leave the same way:
-outlines are as fine as the image, spikes cost as much as at half its resolution. The first layer's current is constant
-over the T time steps (direct coding), every other layer sees spikes only, the readout counts spikes and sees the image.
+outlines are as fine as the image, spikes cost as much as at half its resolution.
+
+Layer after layer has a window of T time steps. A neuron adds up what arrives in the window before its own, and answers
+with a burst: a spike a step for as long as its potential lasts (see `neurons.burst`). The stem sees the image instead,
+and the readout counts spikes and sees the image. Since a neuron waits until all spikes are in, only their number
+matters, and a computer adds up a burst at once; hardware that computes by events adds up every spike.
 
 Where the gate is shut no neuron fires, so what is far from any nucleus costs nothing (see `gate`). Trained with
 surrogate gradients; after training, batch norm is folded into the weights and these are rounded to a fixed-point grid
@@ -11,14 +15,12 @@ surrogate gradients; after training, batch norm is folded into the weights and t
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from .fixedpoint import check_exact, quantize
-from .neurons import firing_rate, integrate_and_fire
+from .neurons import burst, burst_size
 
 __all__ = ["INPUT_BITS", "LAYERS", "OUTPUTS", "WEIGHT_BITS", "SpikingUNet"]
 
@@ -31,8 +33,6 @@ FOLD = 2  # px of the image a side that become channels
 LAYERS = ("stem", "down1", "mix", "down2", "wide1", "wide2", "up2", "join2", "up1", "join1")
 """The spiking layers, in the order in which they fire."""
 
-Fire = Callable[[nn.Module, Tensor], Tensor]
-
 
 class SpikingUNet(nn.Module):
     """U-Net of integrate-and-fire neurons, two levels down, for optical density at the working resolution.
@@ -42,7 +42,7 @@ class SpikingUNet(nn.Module):
     channels : tuple of 3 int
         Maps at half, a quarter and an eighth of the image's resolution.
     steps : int
-        T, time steps; 2 to 8.
+        T, time steps of a window: 2, 4 or 8.
     norm : bool
         Batch norm behind every convolution: yes for training, no once folded.
     """
@@ -52,6 +52,8 @@ class SpikingUNet(nn.Module):
 
     def __init__(self, channels: tuple[int, int, int] = (24, 48, 64), steps: int = 4, norm: bool = True) -> None:
         super().__init__()
+        if steps not in (2, 4, 8):  # parts of a window must be exact numbers
+            raise ValueError(f"a window of {steps} steps")
         a, b, c = self.channels = channels
         self.steps = steps
         self.norm = norm
@@ -87,21 +89,15 @@ class SpikingUNet(nn.Module):
         -------
         Tensor, shape (B, 3, Y, X)
         """
-        return self._readout(density, self._spikes(density, gate)[-1].sum(0))
-
-    def rates(self, density: Tensor, gate: Tensor | None = None) -> Tensor:
-        """Give the logits of the network with firing rates in the place of spikes; see `firing_rate`."""
-
-        def fire(layer: nn.Module, rate: Tensor) -> Tensor:
-            return firing_rate(layer(rate), self.steps)
-
-        last = self._layers(self._fold(density), fire, fire, 1, gate)[-1]
-        return self._readout(density, last * self.steps)
+        return self._readout(density, self._layers(density, gate)[-1] * self.steps)
 
     @torch.no_grad()
     def raster(self, density: Tensor, gate: Tensor | None = None) -> dict[str, Tensor]:
-        """Give every layer's spikes, 0 or 1, (T, B, maps, y, x) under the names of `LAYERS`; arguments as `forward`."""
-        return dict(zip(LAYERS, self._spikes(density, gate), strict=True))
+        """Give every layer's spikes in its own window, 0 or 1, (T, B, maps, y, x) under the names of `LAYERS`.
+
+        Arguments as of `forward`.
+        """
+        return {n: burst(part, self.steps) for n, part in zip(LAYERS, self._layers(density, gate), strict=True)}
 
     def _fold(self, density: Tensor) -> Tensor:
         return functional.pixel_unshuffle(density, FOLD)
@@ -111,31 +107,23 @@ class SpikingUNet(nn.Module):
         logits: Tensor = functional.pixel_shuffle(self.head(seen), FOLD)
         return logits
 
-    def _spikes(self, density: Tensor, gate: Tensor | None) -> list[Tensor]:
-        def first(layer: nn.Module, image: Tensor) -> Tensor:
-            return integrate_and_fire(self._current(layer, image), self.steps)
-
-        def fire(layer: nn.Module, spikes: Tensor) -> Tensor:
-            steps, batch = spikes.shape[:2]
-            current = self._current(layer, spikes.flatten(0, 1))
-            return integrate_and_fire(current.view(steps, batch, *current.shape[1:]))
-
-        return self._layers(self._fold(density), first, fire, 2, gate)
-
-    def _current(self, layer: nn.Module, spikes: Tensor) -> Tensor:
-        """Give a layer's currents; those of a folded network with 8 significant bits, however they are computed."""
+    def _current(self, layer: nn.Module, parts: Tensor) -> Tensor:
+        """Give a layer's currents a time step; those of a folded network with 8 significant bits, however computed."""
         if self.norm:
-            return layer(spikes)  # type: ignore[no-any-return]
+            return layer(parts)  # type: ignore[no-any-return]
         weight = next(layer.parameters())
-        current: Tensor = layer(spikes.to(weight.dtype)).bfloat16()
+        current: Tensor = layer(parts.to(weight.dtype)).bfloat16()
         return current
 
-    def _layers(self, image: Tensor, first: Fire, fire: Fire, channel: int, gate: Tensor | None) -> list[Tensor]:
-        """Run all spiking layers; `channel` is the axis of maps in what they give."""
+    def _fire(self, current: Tensor) -> Tensor:
+        return burst_size(current, self.steps)
+
+    def _layers(self, density: Tensor, gate: Tensor | None) -> list[Tensor]:
+        """Run all spiking layers; give the part of its window's steps in which each neuron fires, (B, maps, y, x)."""
         gates: dict[int, Tensor] = {}
 
-        def gated(layer: nn.Module, spikes: Tensor, how: Fire = fire) -> Tensor:
-            out = how(layer, spikes)
+        def fire(layer: nn.Module, parts: Tensor) -> Tensor:
+            out = self._fire(self._current(layer, parts))
             if gate is None:
                 return out
             times = out.shape[-1] // gate.shape[-1]
@@ -143,16 +131,16 @@ class SpikingUNet(nn.Module):
                 gates[times] = functional.interpolate(gate.to(out.dtype), scale_factor=times)
             return out * gates[times]
 
-        stem = gated(self.stem, image, first)
-        down1 = gated(self.down1, stem)
-        mix = gated(self.mix, down1)
-        down2 = gated(self.down2, mix)
-        wide1 = gated(self.wide1, down2)
-        wide2 = gated(self.wide2, wide1)
-        up2 = gated(self.up2, wide2)
-        join2 = gated(self.join2, torch.cat([up2, mix], channel))
-        up1 = gated(self.up1, join2)
-        join1 = gated(self.join1, torch.cat([up1, stem], channel))
+        stem = fire(self.stem, self._fold(density))
+        down1 = fire(self.down1, stem)
+        mix = fire(self.mix, down1)
+        down2 = fire(self.down2, mix)
+        wide1 = fire(self.wide1, down2)
+        wide2 = fire(self.wide2, wide1)
+        up2 = fire(self.up2, wide2)
+        join2 = fire(self.join2, torch.cat([up2, mix], 1))
+        up1 = fire(self.up1, join2)
+        join1 = fire(self.join1, torch.cat([up1, stem], 1))
         return [stem, down1, mix, down2, wide1, wide2, up2, join2, up1, join1]
 
     @torch.no_grad()
@@ -174,7 +162,7 @@ class SpikingUNet(nn.Module):
     def fast(self) -> SpikingUNet:
         """Let a folded network compute in bfloat16, where a processor can; no bit of the result depends on it.
 
-        Such units add in float32, exactly, since weights have 8 bits and spikes one; currents are rounded to bfloat16
+        Such units add in float32, exactly, since weights have 8 bits and bursts three; currents are rounded to bfloat16
         either way.
         """
         for name in LAYERS:
@@ -195,7 +183,7 @@ class SpikingUNet(nn.Module):
             if not isinstance(conv, nn.Conv2d | nn.ConvTranspose2d):
                 raise TypeError(f"{name} is no convolution")
             weight = conv.weight.transpose(0, 1) if isinstance(conv, nn.ConvTranspose2d) else conv.weight
-            bits = WEIGHT_BITS + (INPUT_BITS if name in ("stem", "head") else 0)
+            bits = WEIGHT_BITS + (INPUT_BITS if name in ("stem", "head") else self.steps.bit_length() - 1)
             largest = {"stem": 255 / 2**INPUT_BITS, "head": float(self.steps)}.get(name, 1.0)
             check_exact(weight, conv.bias, bits, largest)
 
