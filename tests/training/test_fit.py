@@ -110,6 +110,7 @@ def test_training_learns_resumes_and_ships(tmp_path):
     record_metrics(folder, [Metric("AUROC, blast", "dots", 0.9, 0.8, 1.0, 16, 16, "a note")])
     model = load_model(folder)
     assert model.bundle.training["groups"] == {"cnmc": sorted(r.group for r in rows)}
+    assert "ImageNet" in str(model.bundle.licenses)
     assert "| dots | AUROC, blast | 0.900 | 0.800 to 1.000 | 16 | 16 |" in (folder / "README.md").read_text()
 
 
@@ -130,6 +131,7 @@ def test_any_network_trains_ships_and_classifies(architecture, tmp_path):
     assert proba.shape == (2, 2)
     np.testing.assert_allclose(proba.sum(axis=1), 1, atol=1e-5)
     assert model.embed([image], mpp=0.25).shape[0] == 1
+    assert "ImageNet" not in str(model.bundle.licenses)  # it began with random weights
 
 
 def test_a_network_that_cannot_see_such_crops_is_refused_before_training(tmp_path):

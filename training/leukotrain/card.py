@@ -14,6 +14,7 @@ from leukoscope.classification.preprocess import Chain, Normalize
 from .data.manifest import Manifest
 from .data.sources import LICENSES
 from .fit import Fitted, Settings
+from .initial import PACKAGE
 from .metrics import Metric
 
 __all__ = ["card", "publish", "record_metrics", "table"]
@@ -33,7 +34,9 @@ def publish(
     """Write a trained network as a bundle, its metrics still empty."""
     used = {row.source for row in manifest}
     known = {"cnmc": "C-NMC 2019", "pbc": "PBC, Barcelona", "all_idb1": "ALL-IDB1", "bccd": "BCCD"}
-    names = {known.get(source, source) for source in used} | {"EfficientNet-Lite0, ImageNet"}
+    names = {known.get(source, source) for source in used}
+    if PACKAGE in settings.sources:
+        names.add("EfficientNet-Lite0, ImageNet")
     chain, normalize = chain or Chain(), normalize or Normalize()
     bundle = Bundle(
         name=name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from dataclasses import replace
@@ -93,7 +94,9 @@ def fit(
         seed=seed,
         threads=threads,
     )
-    checkpoints = work / f"{name}-{architecture}-{manifest.sha256[:12]}-{seed}"
+    # A run goes on only from the same first weights.
+    start = hashlib.sha256("\n".join(settings.sources).encode()).hexdigest()[:6]
+    checkpoints = work / f"{name}-{architecture}-{start}-{manifest.sha256[:12]}-{seed}"
 
     def log(row: Any) -> None:
         _say(", ".join(f"{k} {v:.4g}" for k, v in row.items()))

@@ -96,6 +96,9 @@ def train_segmenter(
             raise SettingsError("only the snn has a second round", "Leave out --second-round.")
         bank, start = _widened(bank, data, out, checkpoints)
         checkpoints, rate = out / "training-2", RATE / 4  # it goes on from the first round's weights
+    elif network == "snn":  # another first round: what a second one made of the last is no longer true
+        for stale in ("first", "training-2"):
+            shutil.rmtree(out / stale, ignore_errors=True)
     if network == "snn":
         trained = train_snn(
             bank,
