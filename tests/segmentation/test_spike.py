@@ -20,6 +20,7 @@ from leukoscope.segmentation.spike import SpikeSegmenter, SpikingUNet, spike_edg
 from leukoscope.segmentation.spike.coding import density_planes, inhibit, latency, optical_density, responses, waves
 from leukoscope.segmentation.spike.fixedpoint import check_exact, quantize
 from leukoscope.segmentation.spike.gate import gate_blocks
+from leukoscope.segmentation.spike.segmenter import _windows
 from leukoscope.segmentation.spike.weights import SHIPPED, load_snn
 
 NETWORKS = ("snn", "rstdp")
@@ -113,6 +114,24 @@ def test_images_of_any_shape_are_taken(segmenter: SpikeSegmenter, shape: tuple[i
     masks = segmenter.segment(np.full((*shape, 3), 200, np.uint8), 0.5)
     assert masks.cells.shape == shape
     assert len(masks) == 0
+
+
+@given(st.integers(0, 2**32), st.floats(0.002, 0.2), st.integers(1, 9), st.integers(4, 40))
+def test_windows_hold_every_open_block_and_all_that_can_reach_it(
+    seed: int, share: float, reach: int, longest: int
+) -> None:
+    gate = np.random.default_rng(seed).random((31, 42)) < share
+    covered = np.zeros_like(gate)
+    for own, seen in _windows(gate, reach, longest):
+        covered[own] = True
+        assert all(s.start <= o.start < o.stop <= s.stop for o, s in zip(own, seen, strict=True))
+        assert max(o.stop - o.start for o in own) <= longest
+        near = tuple(slice(max(0, o.start - reach), o.stop + reach) for o in own)
+        needed = np.zeros_like(gate)
+        needed[near] = gate[near]
+        needed[seen] = False
+        assert not needed.any()
+    assert not (gate & ~covered).any()
 
 
 def test_the_receptive_field_is_no_larger_than_stated() -> None:
@@ -269,7 +288,7 @@ def test_other_weights_have_another_fingerprint(weights: Path) -> None:
     one = SpikeSegmenter("snn", "cpu", weights).fingerprint
     assert SpikeSegmenter("snn", "cpu", weights).fingerprint == one
     tensors = load_file(weights / "snn.safetensors")
-    tensors["stem.0.bias"] = tensors["stem.0.bias"] + 1
+    tensors["stem.0.bias"] = -tensors["stem.0.bias"]
     save_file(tensors, weights / "snn.safetensors")
     assert SpikeSegmenter("snn", "cpu", weights).fingerprint != one
     assert SpikeSegmenter("rstdp", "cpu", weights).fingerprint != one

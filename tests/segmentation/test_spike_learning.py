@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from leukoscope.segmentation.spike.neurons import burst, burst_size
+from leukoscope.segmentation.spike.neurons import burst, burst_size, spike_count
 from leukoscope.segmentation.spike.plasticity import Rates, first_spikes, rstdp, stdp, winners
 from leukotrain.segment.train_rstdp import learn
 
@@ -106,7 +106,7 @@ def test_stdp_learns_the_pattern_that_repeats() -> None:
 
 
 def test_a_burst_is_as_long_as_the_potential_lasts() -> None:
-    spikes = burst(burst_size(torch.tensor([[-1.0, 0.1, 0.13, 0.5, 0.9, 7.0]]), 4), 4)
+    spikes = burst(spike_count(torch.tensor([[-1.0, 0.9, 1.0, 2.5, 4.1, 7.0]]), 4), 4)
     assert spikes[:, 0].int().T.tolist() == [
         [0, 0, 0, 0],
         [0, 0, 0, 0],
@@ -128,9 +128,10 @@ def test_neurons_that_count_step_by_step_give_the_same_bursts() -> None:
     for _ in range(4):
         fired.append((potential >= 1).float())
         potential -= fired[-1]
-    size = burst_size(weights @ arriving.sum(0) / 4, 4)
-    assert torch.equal(burst(size, 4), torch.stack(fired))
-    assert 0 < size.mean() < 1
+    count = spike_count(weights @ arriving.sum(0) + 0.5, 4)
+    assert torch.equal(burst(count, 4), torch.stack(fired))
+    assert torch.equal(burst_size(weights @ arriving.sum(0) / 4, 4), count / 4)  # as in training
+    assert 0 < count.mean() < 4
 
 
 def test_the_surrogate_lets_gradients_through_spikes() -> None:

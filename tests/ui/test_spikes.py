@@ -19,9 +19,10 @@ from leukoscope.ui.spikes import EDGES_NAME, tile_in_view
 def segmenter() -> Any:
     """Stand in for `spike-snn`: a network whose weights are chance, so that every layer fires."""
     torch.manual_seed(0)
-    network = SpikingUNet((4, 6, 8), norm=False).eval()
-    for parameter in network.parameters():
-        parameter.data *= 3
+    network = SpikingUNet((4, 6, 8))
+    for name, parameter in network.named_parameters():
+        parameter.data *= 3 if name.endswith("weight") else 1
+    network = network.folded()
     segmenter = SpikeSegmenter("snn", "cpu")
     segmenter._snn = network
     return segmenter

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["burst", "burst_size"]
+__all__ = ["burst", "burst_size", "spike_count"]
 
 
 class _Level(torch.autograd.Function):
@@ -16,7 +16,7 @@ class _Level(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, current: Tensor, steps: int) -> Tensor:
         ctx.save_for_backward(current)
-        return _level(current.clone(), steps)
+        return spike_count(current * steps + 0.5, steps).div_(steps)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
@@ -35,7 +35,7 @@ def burst_size(current: Tensor, steps: int) -> Tensor:
     Parameters
     ----------
     current : Tensor
-        A time step; mean over the window. Changed in place where no gradient is asked for.
+        A time step; mean over the window.
     steps : int
         T.
 
@@ -44,23 +44,22 @@ def burst_size(current: Tensor, steps: int) -> Tensor:
     Tensor
         Spikes over T: multiples of 1/T from 0 to 1. Its gradient is that of the current, where that is near the range.
     """
-    if current.requires_grad:
-        size: Tensor = _Level.apply(current, steps)
-        return size
-    return _level(current, steps)
+    size: Tensor = _Level.apply(current, steps)
+    return size
 
 
-def _level(current: Tensor, steps: int) -> Tensor:
-    return current.mul_(steps).add_(0.5).floor_().clamp_(0, steps).div_(steps)
+def spike_count(potential: Tensor, steps: int) -> Tensor:
+    """Give how many spikes, 0 to `steps`, neurons have in them; `potential` is changed in place to hold them."""
+    return potential.floor_().clamp_(0, steps)
 
 
-def burst(size: Tensor, steps: int) -> Tensor:
+def burst(count: Tensor, steps: int) -> Tensor:
     """Give the spikes of bursts, one a step from the window's first on.
 
     Parameters
     ----------
-    size : Tensor, shape (B, C, H, W)
-        As `burst_size` gives it.
+    count : Tensor, shape (B, C, H, W)
+        As `spike_count` gives it.
     steps : int
         T.
 
@@ -69,5 +68,5 @@ def burst(size: Tensor, steps: int) -> Tensor:
     Tensor, shape (T, B, C, H, W)
         0 or 1.
     """
-    step = torch.arange(steps, device=size.device).view(-1, *[1] * size.ndim)
-    return (step < torch.round(size.float() * steps)).to(size.dtype)
+    step = torch.arange(steps, device=count.device).view(-1, *[1] * count.ndim)
+    return (step < count).to(count.dtype)

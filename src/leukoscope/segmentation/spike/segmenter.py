@@ -24,7 +24,7 @@ __all__ = ["SpikeSegmenter"]
 RGB = NDArray[np.uint8]
 Map = NDArray[np.float32]
 
-WINDOW_UM = 192  # a longer window is cut, which bounds memory
+WINDOW_UM = 256  # a longer window is cut, which bounds memory
 
 
 class SpikeSegmenter(GridSegmenter):
@@ -130,9 +130,9 @@ class SpikeSegmenter(GridSegmenter):
             maps = self._rstdp.probabilities(image, gain)
             return (maps * functional.interpolate(gate.float(), scale_factor=self.align)).cpu().numpy()
         logits = self._snn(image * DENSITY_STEP, gate)
-        # Logits are whole multiples of 2^-15, rounded to 2^-8: a table gives the same probability on every machine, an
-        # exp does not. The last entry is for where the gate is shut.
-        index = torch.clamp(torch.round(logits * 256), -2048, 2047).to(torch.int32) + 2048
+        # A table gives logits, rounded to 2^-8, the same probability on every machine; an exp does not. The last entry
+        # is for where the gate is shut.
+        index = torch.clamp(torch.round(logits.float() * 256), -2048, 2047).to(torch.int32) + 2048
         index[~functional.interpolate(gate.float(), scale_factor=self.align).bool().expand_as(index)] = 4096
         probabilities: Map = self._table[index.cpu().numpy()]
         return probabilities
@@ -144,19 +144,52 @@ Blocks = tuple[slice, slice]
 def _windows(gate: NDArray[np.bool_], reach: int, longest: int) -> Iterator[tuple[Blocks, Blocks]]:
     """Cover the open blocks of a gate by windows: what each is for, and what the network must see for that.
 
-    Beyond what a window is for it need only hold the open blocks within `reach`: nothing fires elsewhere.
+    Beyond what a window is for it need only hold the open blocks within `reach`: nothing fires elsewhere. Windows that
+    see the same places become one where that is less to compute.
     """
-    for rows, columns in ndimage.find_objects(ndimage.label(gate, np.ones((3, 3)))[0]):
-        for y in range(rows.start, rows.stop, longest):
-            for x in range(columns.start, columns.stop, longest):
-                own = slice(y, min(y + longest, rows.stop)), slice(x, min(x + longest, columns.stop))
-                top, left = max(0, own[0].start - reach), max(0, own[1].start - reach)
-                ys, xs = np.nonzero(gate[top : own[0].stop + reach, left : own[1].stop + reach])
-                seen = [
-                    slice(min(o.start, first + int(at.min())), max(o.stop, first + int(at.max()) + 1))
-                    for o, first, at in zip(own, (top, left), (ys, xs), strict=True)
-                ]
-                yield own, (seen[0], seen[1])
+    todo = [
+        (slice(y, min(y + longest, rows.stop)), slice(x, min(x + longest, columns.stop)))
+        for rows, columns in ndimage.find_objects(ndimage.label(gate, np.ones((3, 3)))[0])
+        for y in range(rows.start, rows.stop, longest)
+        for x in range(columns.start, columns.stop, longest)
+    ]
+    done: list[tuple[Blocks, Blocks]] = []
+    while todo:
+        own = todo.pop()
+        seen = _seen(gate, own, reach)
+        for i, (other, others) in enumerate(done):
+            if all(a.start < b.stop and b.start < a.stop for a, b in zip(seen, others, strict=True)):
+                both = _hull(own, other)
+                if max(s.stop - s.start for s in both) > longest:
+                    continue
+                if _area(_seen(gate, both, reach)) <= _area(seen) + _area(others):
+                    del done[i]
+                    todo.append(both)
+                    break
+        else:
+            done.append((own, seen))
+    yield from done
+
+
+def _seen(gate: NDArray[np.bool_], own: Blocks, reach: int) -> Blocks:
+    """Give the box that holds `own` and the open blocks within reach of it."""
+    near = tuple(slice(max(0, s.start - reach), s.stop + reach) for s in own)
+    open_ = gate[near]
+    rows, columns = (
+        slice(min(o.start, n.start + int(at[0])), max(o.stop, n.start + int(at[-1]) + 1)) if len(at) else o
+        for o, n, at in zip(own, near, (np.flatnonzero(open_.any(axis)) for axis in (1, 0)), strict=True)
+    )
+    return rows, columns
+
+
+def _hull(one: Blocks, other: Blocks) -> Blocks:
+    rows, columns = (slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in zip(one, other, strict=True))
+    return rows, columns
+
+
+def _area(box: Blocks) -> int:
+    rows, columns = box
+    return int((rows.stop - rows.start) * (columns.stop - columns.start))
 
 
 def _pixels(blocks: Blocks, side: int) -> Blocks:

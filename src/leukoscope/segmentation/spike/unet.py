@@ -8,6 +8,9 @@ with a burst: a spike a step for as long as its potential lasts (see `neurons.bu
 and the readout counts spikes and sees the image. Since a neuron waits until all spikes are in, only their number
 matters, and a computer adds up a burst at once; hardware that computes by events adds up every spike.
 
+In training, activity is the part of its window in which a neuron fires, and batch norm keeps currents near it. The
+folded network for use has the number of spikes instead, and half a spike and the factor T in its weights.
+
 Where the gate is shut no neuron fires, so what is far from any nucleus costs nothing (see `gate`). Trained with
 surrogate gradients; after training, batch norm is folded into the weights and these are rounded to a fixed-point grid
 (see `fixedpoint`), so the maps are bit for bit the same whatever the tiling.
@@ -19,14 +22,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ...errors import BundleError
 from .fixedpoint import check_exact, quantize
-from .neurons import burst, burst_size
+from .neurons import burst, burst_size, spike_count
 
 __all__ = ["INPUT_BITS", "LAYERS", "OUTPUTS", "WEIGHT_BITS", "SpikingUNet"]
 
 OUTPUTS = ("nucleus", "cell", "centers")
 INPUT_BITS = 7  # optical density comes in steps of 2^-7
 WEIGHT_BITS = 8
+LARGEST = 2**15 - 1  # of a weight, in units of 2^-8
 EPSILON = 1e-5  # of batch norm
 FOLD = 2  # px of the image a side that become channels
 
@@ -89,37 +94,37 @@ class SpikingUNet(nn.Module):
         -------
         Tensor, shape (B, 3, Y, X)
         """
-        return self._readout(density, self._layers(density, gate)[-1] * self.steps)
+        last = self._layers(density, gate)[-1]
+        return self._readout(density, last * self.steps if self.norm else last)
 
     @torch.no_grad()
     def raster(self, density: Tensor, gate: Tensor | None = None) -> dict[str, Tensor]:
         """Give every layer's spikes in its own window, 0 or 1, (T, B, maps, y, x) under the names of `LAYERS`.
 
-        Arguments as of `forward`.
+        Of a folded network; arguments as of `forward`.
         """
-        return {n: burst(part, self.steps) for n, part in zip(LAYERS, self._layers(density, gate), strict=True)}
+        return {n: burst(count, self.steps) for n, count in zip(LAYERS, self._layers(density, gate), strict=True)}
 
     def _fold(self, density: Tensor) -> Tensor:
         return functional.pixel_unshuffle(density, FOLD)
 
     def _readout(self, density: Tensor, counts: Tensor) -> Tensor:
-        seen = torch.cat([counts.to(density.dtype), self._fold(density)], 1)
-        logits: Tensor = functional.pixel_shuffle(self.head(seen), FOLD)
-        return logits
+        seen = torch.cat([counts, self._fold(density).to(counts.dtype)], 1)
+        return functional.pixel_shuffle(self._current(self.head, seen), FOLD)
 
-    def _current(self, layer: nn.Module, parts: Tensor) -> Tensor:
-        """Give a layer's currents a time step; those of a folded network with 8 significant bits, however computed."""
+    def _current(self, layer: nn.Module, seen: Tensor) -> Tensor:
+        """Give what a layer's neurons take in; in a folded network with 8 significant bits, however computed."""
         if self.norm:
-            return layer(parts)  # type: ignore[no-any-return]
+            return layer(seen)  # type: ignore[no-any-return]
         weight = next(layer.parameters())
-        current: Tensor = layer(parts.to(weight.dtype)).bfloat16()
+        current: Tensor = layer(seen.to(weight.dtype)).bfloat16()
         return current
 
     def _fire(self, current: Tensor) -> Tensor:
-        return burst_size(current, self.steps)
+        return burst_size(current, self.steps) if self.norm else spike_count(current, self.steps)
 
     def _layers(self, density: Tensor, gate: Tensor | None) -> list[Tensor]:
-        """Run all spiking layers; give the part of its window's steps in which each neuron fires, (B, maps, y, x)."""
+        """Run all spiking layers; give how much each neuron fires, (B, maps, y, x)."""
         gates: dict[int, Tensor] = {}
 
         def fire(layer: nn.Module, parts: Tensor) -> Tensor:
@@ -129,7 +134,7 @@ class SpikingUNet(nn.Module):
             times = out.shape[-1] // gate.shape[-1]
             if times not in gates:
                 gates[times] = functional.interpolate(gate.to(out.dtype), scale_factor=times)
-            return out * gates[times]
+            return out * gates[times] if self.norm else out.mul_(gates[times])
 
         stem = fire(self.stem, self._fold(density))
         down1 = fire(self.down1, stem)
@@ -148,24 +153,27 @@ class SpikingUNet(nn.Module):
         """Give the network for use: batch norm folded into the convolutions, weights on the fixed-point grid."""
         bare = SpikingUNet(self.channels, self.steps, norm=False)
         # The head has no norm behind it.
-        bare.head.load_state_dict({k: quantize(v, WEIGHT_BITS) for k, v in self.head.state_dict().items()})
+        bare.head.load_state_dict({k: _half(quantize(v, WEIGHT_BITS)) for k, v in self.head.state_dict().items()})
         for name in LAYERS:
             module, target = getattr(self, name), getattr(bare, name)[0]
             conv, norm = module[0], module[1].state_dict()
             gain = norm["weight"] / torch.sqrt(norm["running_var"] + EPSILON)
             shape = (1, -1, 1, 1) if isinstance(conv, nn.ConvTranspose2d) else (-1, 1, 1, 1)
-            target.weight.copy_(_half(quantize(conv.state_dict()["weight"] * gain.view(shape), WEIGHT_BITS)))
-            target.bias.copy_(_half(quantize(norm["bias"] - norm["running_mean"] * gain, WEIGHT_BITS)))
+            weight, bias = conv.state_dict()["weight"] * gain.view(shape), norm["bias"] - norm["running_mean"] * gain
+            # The image is there in every step.
+            times = self.steps if name == "stem" else 1
+            target.weight.copy_(_half(quantize(weight, WEIGHT_BITS)) * times)
+            target.bias.copy_(_half(quantize(bias * self.steps + 0.5, WEIGHT_BITS, LARGEST)))
         bare.check()
         return bare.eval()
 
     def fast(self) -> SpikingUNet:
         """Let a folded network compute in bfloat16, where a processor can; no bit of the result depends on it.
 
-        Such units add in float32, exactly, since weights have 8 bits and bursts three; currents are rounded to bfloat16
-        either way.
+        Such units add in float32, exactly, since weights and densities have 8 bits and counts three; currents are
+        rounded to bfloat16 either way.
         """
-        for name in LAYERS:
+        for name in (*LAYERS, "head"):
             getattr(self, name).to(torch.bfloat16)
         return self
 
@@ -183,9 +191,15 @@ class SpikingUNet(nn.Module):
             if not isinstance(conv, nn.Conv2d | nn.ConvTranspose2d):
                 raise TypeError(f"{name} is no convolution")
             weight = conv.weight.transpose(0, 1) if isinstance(conv, nn.ConvTranspose2d) else conv.weight
-            bits = WEIGHT_BITS + (INPUT_BITS if name in ("stem", "head") else self.steps.bit_length() - 1)
-            largest = {"stem": 255 / 2**INPUT_BITS, "head": float(self.steps)}.get(name, 1.0)
-            check_exact(weight, conv.bias, bits, largest)
+            grid = WEIGHT_BITS - (self.steps.bit_length() - 1 if name == "stem" else 0)
+            bias = conv.bias if conv.bias is not None else torch.zeros(1)
+            if not all(
+                torch.equal(_half(quantize(v, k, LARGEST)), v) for v, k in ((weight, grid), (bias, WEIGHT_BITS))
+            ):
+                raise BundleError("the weights are not those of this network's arithmetic", "Export them again.")
+            image = 255 / 2**INPUT_BITS
+            bits = grid + (INPUT_BITS if name in ("stem", "head") else 0)
+            check_exact(weight, bias, bits, image if name == "stem" else max(image, self.steps))
 
 
 def _half(weight: Tensor) -> Tensor:
