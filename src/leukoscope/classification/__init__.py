@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from .bundle import Bundle, read_bundle, write_bundle
     from .crops import CropSpec, standardize
     from .device import resolve_device
-    from .model import Classifier, load_model, model_names
+    from .load import load_model, model_names
+    from .model import Classifier
 
 __all__ = [
     "CLASSES",
@@ -33,8 +34,8 @@ _HOMES = {
     "Bundle": "bundle",
     "Classifier": "model",
     "CropSpec": "crops",
-    "load_model": "model",
-    "model_names": "model",
+    "load_model": "load",
+    "model_names": "load",
     "read_bundle": "bundle",
     "resolve_device": "device",
     "standardize": "crops",

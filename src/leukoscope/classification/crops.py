@@ -14,7 +14,18 @@ from PIL import Image as PillowImage
 from ..errors import SettingsError
 from ._outline import BLACK, black_surroundings, central, equivalent_diameter
 
-__all__ = ["CropSpec", "balance", "check_image", "cut", "finish", "frame", "resolve_scale", "standardize"]
+__all__ = [
+    "CropSpec",
+    "balance",
+    "check_image",
+    "cut",
+    "finish",
+    "frame",
+    "resolve_mask",
+    "resolve_scale",
+    "standardize",
+    "window",
+]
 
 Image = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
@@ -142,11 +153,8 @@ def cut(image: Image, mask: Mask, mpp: float, size: int, crop_mpp: float) -> tup
         Beyond the image, and where the mask does not reach, the cell's mean color.
     mask : bool array (size, size)
     """
-    # A cell never gets smaller than a pixel, however wrong the scale.
-    step = min(crop_mpp / mpp, float(max(mask.shape)))  # image pixels per crop pixel
-    rows, columns = np.nonzero(mask)
-    y = _axis(float(rows.mean()) + 0.5, step, size, mask.shape[0])
-    x = _axis(float(columns.mean()) + 0.5, step, size, mask.shape[1])
+    top, left, step = window(mask, mpp, size, crop_mpp)
+    y, x = _axis(top, step, size, mask.shape[0]), _axis(left, step, size, mask.shape[1])
     inside = mask[y.part, x.part]
     # The mean color around the cell: neither black surroundings nor a neighbor bleeds into its edge when scaled.
     mean = image[mask].mean(axis=0).astype(np.uint8)
@@ -167,6 +175,14 @@ def cut(image: Image, mask: Mask, mpp: float, size: int, crop_mpp: float) -> tup
     return crop, cover
 
 
+def window(mask: Mask, mpp: float, size: int, crop_mpp: float) -> tuple[float, float, float]:
+    """Give where the crop of `cut` lies on the image: its upper left corner (y, x), and image pixels per crop pixel."""
+    # A cell never gets smaller than a pixel, however wrong the scale.
+    step = min(crop_mpp / mpp, float(max(mask.shape)))
+    rows, columns = np.nonzero(mask)
+    return float(rows.mean()) + 0.5 - size * step / 2, float(columns.mean()) + 0.5 - size * step / 2, step
+
+
 class _Axis(NamedTuple):
     """Along one axis: what is read, where it lies on a padded canvas, and which crop pixels it fills."""
 
@@ -179,8 +195,7 @@ class _Axis(NamedTuple):
     pixels: int
 
 
-def _axis(center: float, step: float, size: int, length: int) -> _Axis:
-    start = center - size * step / 2
+def _axis(start: float, step: float, size: int, length: int) -> _Axis:
     first = min(max(0, math.floor(-start / step)), size - 1)
     last = max(min(size, math.ceil((length - start) / step)), first + 1)
     low, high = start + first * step, start + last * step  # reaches beyond the image by less than a crop pixel
@@ -251,13 +266,18 @@ def standardize(image: Image, mask: Mask | None, mpp: float | None, spec: CropSp
 def frame(image: Image, mask: Mask | None, mpp: float | None, spec: CropSpec) -> tuple[Image, Mask]:
     """Make the crop of `standardize`, and give the cell's mask with it, bool (spec.size, spec.size)."""
     check_image(image, mask)
+    mask = resolve_mask(image, mask, spec)
+    crop, cover = cut(image, mask, resolve_scale(image, mask, mpp, spec), spec.size, spec.mpp)
+    return finish(crop, cover, spec), cover
+
+
+def resolve_mask(image: Image, mask: Mask | None, spec: CropSpec) -> Mask:
+    """Give the mask by which an image is cut, bool (h, w), never empty; None as in `standardize`."""
     if mask is None:
         mask = black_surroundings(image)
     if mask is None or not mask.any():
         mask = np.ones(image.shape[:2], bool)
-    mask = central(mask.astype(bool, copy=False)) if spec.masked else mask.astype(bool, copy=False)
-    crop, cover = cut(image, mask, resolve_scale(image, mask, mpp, spec), spec.size, spec.mpp)
-    return finish(crop, cover, spec), cover
+    return central(mask.astype(bool, copy=False)) if spec.masked else mask.astype(bool, copy=False)
 
 
 def finish(crop: Image, cover: Mask, spec: CropSpec) -> Image:

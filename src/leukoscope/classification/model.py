@@ -6,7 +6,6 @@ import copy
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -14,18 +13,17 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from ..errors import BundleError, SettingsError
-from .bundle import Bundle, read_bundle
+from ..errors import SettingsError
+from .bundle import Bundle
 from .crops import check_image
 from .device import resolve_device
-from .networks import build, sketch
+from .gradcam import gradcam, onto_image
 from .outline import outline
 from .preprocess import Chain, Normalize
 from .taxonomy import UNIDENTIFIED
 
-__all__ = ["Classifier", "load_model", "model_names"]
+__all__ = ["Classifier"]
 
-SHIPPED: Final = Path(__file__).parents[1] / "weights"
 BATCH: Final = {"cpu": 64, "mps": 256, "cuda": 512}
 
 Images = Sequence[NDArray[np.uint8]]
@@ -156,6 +154,47 @@ class Classifier:
 
         return self._run(features, self.crops(images, masks, mpp), batch_size, int(network.head_hidden_size))
 
+    def explain(
+        self,
+        image: NDArray[np.uint8],
+        mask: NDArray[np.bool_] | None = None,
+        mpp: float | None = None,
+        label: str | None = None,
+    ) -> NDArray[np.float32]:
+        """Map where a cell speaks for a class, by Grad-CAM; see `gradcam` for what such a map is and is not.
+
+        Parameters
+        ----------
+        image, mask, mpp
+            One cell, as in `predict_proba`.
+        label : str, optional
+            One of `classes`; without, the likeliest.
+
+        Returns
+        -------
+        float32 array (h, w)
+            On the image's pixels, 0 to 1; 0 beyond what the network sees, and everywhere if nothing speaks for it.
+
+        Raises
+        ------
+        SettingsError
+            As `predict_proba`; a class that the model does not know; a network without a map of the image.
+        """
+        if label is not None and label not in self.classes:
+            raise SettingsError(f"the model knows no class {label!r}", f"Choose one of {', '.join(self.classes)}.")
+        if mask is None and self.bundle.crop.masked:
+            check_image(image)
+            mask = outline(image, mpp)
+        crop = self.crops([image], [mask], mpp)
+        batch = self._normalize(torch.from_numpy(crop).to(self.device).permute(0, 3, 1, 2).float())
+        if label is None:
+            with torch.inference_mode():
+                target = int(self._network(batch)[0].argmax())
+        else:
+            target = self.classes.index(label)
+        heat = gradcam(self._network, batch, target)
+        return onto_image(heat, self.chain.on_image(image), mask, mpp, self.bundle.crop)
+
     def labels(self, proba: NDArray[np.floating[Any]]) -> list[str]:
         """Name the likeliest class of each row, "unidentified" below the threshold."""
         proba = np.asarray(proba)
@@ -227,62 +266,3 @@ class Classifier:
             batch = torch.from_numpy(crops).to(self.device).permute(0, 3, 1, 2).float()
             values: NDArray[np.float32] = function(self._normalize(batch)).float().cpu().numpy()
         return values
-
-
-def model_names() -> tuple[str, ...]:
-    """Name the models that ship with Leukoscope, in alphabetical order."""
-    # the segmenters' weights lie beside them, under other names
-    return tuple(sorted(file.parent.name for file in SHIPPED.glob("*/weights.safetensors")))
-
-
-def load_model(name_or_folder: str | os.PathLike[str], device: str = "auto") -> Classifier:
-    """Load a classifier.
-
-    Parameters
-    ----------
-    name_or_folder : str or path-like
-        One of `model_names()`, or a bundle's folder.
-    device : str
-        "auto", "cuda", "mps" or "cpu".
-
-    Returns
-    -------
-    Classifier
-
-    Raises
-    ------
-    BundleError
-        No such model, or one that is damaged, of an unknown architecture or of the wrong shape.
-    SettingsError
-        No such device.
-    """
-    names = model_names()
-    folder = SHIPPED / name_or_folder if name_or_folder in names else Path(name_or_folder)
-    if not folder.is_dir():
-        shipped = f"Shipped models: {', '.join(names)}." if names else "No models ship with this installation."
-        raise BundleError("no such model", f"{shipped} Or give a bundle's folder.", os.fspath(name_or_folder))
-    bundle, weights = read_bundle(folder)
-    named = (bundle.architecture, len(bundle.classes), bundle.crop.size)
-    try:
-        network = sketch(*named)  # without memory: a name alone must not make billions of weights
-    except SettingsError as error:
-        raise BundleError(error.cause, error.remedy, folder / "model.json") from error
-    for step in bundle.steps:
-        if step.stage == "vector":
-            raise BundleError(
-                f"{step.name} makes vectors, and {bundle.architecture} takes pictures",
-                "Read it with read_bundle and call the step's features.",
-                folder / "model.json",
-            )
-    wanted = {key: tensor.shape for key, tensor in network.state_dict().items()}
-    given = {key: tensor.shape for key, tensor in weights.items()}
-    if wanted != given:
-        wrong = sorted(key for key in wanted.keys() | given.keys() if wanted.get(key) != given.get(key))
-        raise BundleError(
-            f"{len(wrong)} weights do not fit {bundle.architecture}, {len(bundle.classes)} classes: first {wrong[0]}",
-            "Use the weights and the model.json of one training run.",
-            folder,
-        )
-    network = build(*named)
-    network.load_state_dict(weights)  # copied into float32
-    return Classifier(bundle, network, device)
