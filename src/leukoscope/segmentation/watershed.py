@@ -4,77 +4,24 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
-from skimage.filters import threshold_otsu
 
+from ._stain import FLOOR, nuclear_floor, stain_maps
 from .base import Calibration, GridSegmenter
 
-__all__ = ["WatershedSegmenter", "stain_density"]
-
-Map = NDArray[np.float32]
-
-# Fitted on the groups not held out of JTSC, ALL-IDB2 and BCCD (benchmarks/segmentation.py --dev shows them).
-FLOOR = 0.35, 0.50  # where the slide's own threshold of nuclear stain may fall
-NUCLEUS_SHARE = 0.5  # of the darkest stain nearby
-NEARBY_UM = 4.25
-CYTOPLASM, CYTOPLASM_SHARE = 0.15, 0.08
-SOFT = 0.15  # part of the threshold over which a probability passes from 0.27 to 0.73
+__all__ = ["WatershedSegmenter"]
 
 
 class WatershedSegmenter(GridSegmenter):
-    """White cells by the color of their stain: thresholds (Otsu 1979) and watershed, no training, no network.
-
-    Giemsa's azures dye nuclei and basophilic cytoplasm blue: these absorb green, some red, and hardly any blue
-    light. Red cells absorb blue as they absorb green. So the difference of the optical densities in green and blue
-    tells white cells from red ones whatever the lamp, and how much of it tells nucleus from cytoplasm.
-    """
+    """White cells by the color of their stain: thresholds (Otsu 1979) and watershed, no training, no network."""
 
     name = "watershed"
     receptive = 18
 
     def _numbers(self, rgb: NDArray[np.uint8], white: tuple[float, float, float]) -> dict[str, tuple[float, ...]]:
-        stain, _ = _stains(rgb, white)
-        stained = stain[stain > 0.25]
-        floor = 0.6 * float(threshold_otsu(stained)) if stained.size > 50 and np.ptp(stained) > 0.1 else FLOOR[1]
-        return {"nucleus": (float(np.clip(floor, *FLOOR)),)}
+        return {"nucleus": (nuclear_floor(rgb, white),)}
 
-    def _maps(self, rgb: NDArray[np.uint8], calibration: Calibration) -> tuple[Map, Map]:
+    def _maps(
+        self, rgb: NDArray[np.uint8], calibration: Calibration
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         floor = calibration.numbers.get("nucleus", (FLOOR[1],))[0]
-        stain, blue = _stains(rgb, calibration.white)
-        # Nuclei differ in darkness within one slide: each is judged by the darkest stain around it.
-        darkest = ndimage.maximum_filter(_blur(stain, 0.6 / self.mpp), 2 * round(NEARBY_UM / self.mpp) + 1)
-        nucleus = _soft(_blur(stain, 0.35 / self.mpp), np.maximum(NUCLEUS_SHARE * darkest, floor))
-        cell = _soft(_blur(blue, 0.45 / self.mpp), np.maximum(CYTOPLASM_SHARE * darkest, CYTOPLASM))
-        return nucleus, np.maximum(nucleus, cell)
-
-
-def stain_density(rgb: NDArray[np.uint8], white: tuple[float, float, float]) -> Map:
-    """Give the optical density, -ln(I / white), of each channel; float32 (Y, X, 3), not below 0.
-
-    Exactly black pixels are a mask, not stain: their density is 0.
-    """
-    table = -np.log(np.maximum(np.arange(256, dtype=np.float32), 1)[:, None] / np.asarray(white, np.float32))
-    table = np.maximum(table, 0).astype(np.float32)
-    density = np.empty(rgb.shape, np.float32)
-    for c in range(3):
-        density[..., c] = np.ascontiguousarray(table[:, c])[rgb[..., c]]
-    density[rgb.max(axis=2) == 0] = 0
-    return density
-
-
-def _stains(rgb: NDArray[np.uint8], white: tuple[float, float, float]) -> tuple[Map, Map]:
-    """Give how strongly a pixel is stained as a nucleus, and as any part of a white cell."""
-    density = stain_density(rgb, white)
-    red, green, blue = density[..., 0], np.minimum(density[..., 1], 2.5), density[..., 2]
-    # Cytoplasm that is not basophilic absorbs some blue, too, but less than a red cell, which takes as much as green.
-    return green + 0.5 * red - 1.3 * blue, green - 0.9 * blue
-
-
-def _blur(image: Map, sigma: float) -> Map:
-    blurred: Map = ndimage.gaussian_filter(image, sigma, truncate=3.0)
-    return blurred
-
-
-def _soft(value: Map, threshold: Map) -> Map:
-    soft: Map = (1 / (1 + np.exp((1 - value / threshold) / SOFT))).astype(np.float32)
-    return soft
+        return stain_maps(rgb, calibration.white, floor, self.mpp)
