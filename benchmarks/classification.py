@@ -27,7 +27,8 @@ def main() -> int:
     args = parser.parse_args()
     try:
         model = load_model(args.model)
-        metrics = evaluate(model, prepare(args.data, args.work), args.data, args.work, args.baselines)
+        roots = (args.work, args.data)
+        metrics = evaluate(model, prepare(args.data, args.work), roots, args.work, args.data, args.baselines).metrics
     except LeukoscopeError as error:
         print(error, file=sys.stderr)
         return 2

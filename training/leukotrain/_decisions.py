@@ -43,7 +43,7 @@ def lone_accuracy(metrics: Sequence[Metric], truth: Mapping[str, Sequence[str]])
         By `Metric.data`, the labels; may lack some.
     """
     plain = [m for m in metrics if m.name.startswith("accuracy")]
-    majority = {m.data: m.value for m in plain if "majority" in m.name}
+    majority = {m.data: m.value for m in plain if "majority" in m.name and m.value is not None}
     for metric in plain:
         if metric.data not in majority:
             return f"{metric.name} on {metric.data} stands alone"

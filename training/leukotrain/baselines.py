@@ -15,9 +15,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from leukoscope.classification.crops import CropSpec
+from leukoscope.classification.taxonomy import BLAST
 
 from .data.cache import Crops, load_crops
 from .data.manifest import Manifest
+from .figures import measure
 from .initial import pretrained
 from .metrics import Metric
 from .transforms import plain
@@ -37,15 +39,34 @@ def frozen_features(crops: Crops, rows: Sequence[int], size: int) -> NDArray[np.
     return np.concatenate(parts)
 
 
-def baseline_metrics(manifest: Manifest, roots: Sequence[Path], spec: CropSpec, classes: Sequence[str]) -> list[Metric]:
-    """Measure the baselines on the rows of split "test", trained on those of "train" and "val" of known class."""
-    from .evaluate import measure
+def baseline_metrics(
+    manifest: Manifest, roots: Sequence[Path], spec: CropSpec, classes: Sequence[str], cache: Path
+) -> list[Metric]:
+    """Measure the baselines on the rows of split "test", trained on those of "train" and "val" of known class.
 
-    crops = load_crops(manifest, roots, spec, roots[0])
+    Parameters
+    ----------
+    manifest : Manifest
+    roots : sequence of Path
+        Of its paths.
+    spec : CropSpec
+        What the crops are like.
+    classes : sequence of str
+    cache : Path
+        Where crops are kept.
+
+    Returns
+    -------
+    list of Metric
+        Only those that the cells define; none where the rows to train on are of fewer than two classes.
+    """
+    crops = load_crops(manifest, roots, spec, cache)
     names = list(classes)
     fitted = [i for i, row in enumerate(manifest) if row.split != "test" and row.label in names]
     tested = [i for i, row in enumerate(manifest) if row.split == "test"]
     rows = [manifest.rows[i] for i in tested]
+    if len({manifest.rows[i].label for i in fitted}) < 2:
+        return []
     truth = np.array([names.index(manifest.rows[i].label) for i in fitted])
 
     majority = Counter(truth.tolist()).most_common(1)[0][0]
@@ -58,9 +79,10 @@ def baseline_metrics(manifest: Manifest, roots: Sequence[Path], spec: CropSpec, 
     out = []
     for method, given in ((f"majority class ({names[majority]})", constant), ("frozen features", proba)):
         out += [replace(m, name=f"{m.name}: {method}", note="baseline") for m in measure(rows, given, classes)]
-    # Larger cells are blasts: no network needed, and a figure that any network should be seen beside.
-    wide = np.zeros((len(tested), len(names)), np.float32)
-    wide[:, names.index("blast")] = crops.diameters[tested] / 100
-    size = measure(rows, wide, classes)
-    out += [replace(m, name=f"{m.name}: cell's diameter", note="baseline") for m in size if m.name.startswith("AUROC")]
-    return out
+    if BLAST in names:
+        # Larger cells are blasts: no network needed, and a figure that any network should be seen beside.
+        wide = np.zeros((len(tested), len(names)), np.float32)
+        wide[:, names.index(BLAST)] = crops.diameters[tested] / 100
+        size = [m for m in measure(rows, wide, classes) if m.name.startswith(("AUROC", "average precision"))]
+        out += [replace(m, name=f"{m.name}: cell's diameter", note="baseline") for m in size]
+    return [m for m in out if m.value is not None]

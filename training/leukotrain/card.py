@@ -64,9 +64,9 @@ def publish(
 
 
 def record_metrics(folder: Path, metrics: Sequence[Metric]) -> Bundle:
-    """Write measured figures into a bundle's model.json and card."""
+    """Write measured figures into a bundle's model.json and card; those that the cells do not define stay out."""
     bundle, weights = read_bundle(folder)
-    bundle = replace(bundle, metrics=tuple(m.to_json() for m in metrics))
+    bundle = replace(bundle, metrics=tuple(m.to_json() for m in metrics if m.value is not None))
     write_bundle(folder, bundle, weights, card(bundle))
     return bundle
 
@@ -76,7 +76,7 @@ def table(metrics: Sequence[Mapping[str, Any]]) -> str:
     lines = ["| data (held out) | figure | value | 95 % interval | cells | groups |", "|---|---|---|---|---|---|"]
     for m in metrics:
         interval = "" if m["low"] is None else f"{m['low']:.3f} to {m['high']:.3f}"
-        value = f"{m['value']:.0f}" if m["name"] == "cells per second" else f"{m['value']:.3f}"
+        value = "undefined" if m["value"] is None else f"{m['value']:.{0 if m['name'] == 'cells per second' else 3}f}"
         lines.append(f"| {m['data']} | {m['name']} | {value} | {interval} | {m['cells']} | {m['groups']} |")
     return "\n".join(lines)
 

@@ -104,7 +104,7 @@ def fit(
     fitted = run(manifest, crops, CLASSES, SPEC, settings, checkpoints, log)
     publish(out, name, fitted, manifest, CLASSES, SPEC, settings)
     if measure:
-        evaluate(model=str(out), data=data, work=work, baselines=True, record=True, as_json=False)
+        evaluate(str(out), data, work, baselines=True, record=True, report=work / "reports" / name)
 
 
 def _sources(architecture: str, weights: list[str] | None) -> tuple[str, ...]:
@@ -119,26 +119,45 @@ def evaluate(
     model: Annotated[str, typer.Argument(help="A shipped model's name or a bundle's folder.")],
     data: Data = DATA,
     work: Work = WORK,
+    manifest: Annotated[
+        Path | None, typer.Option(help="A manifest of one's own, CSV or JSON, in place of the prepared data sets.")
+    ] = None,
+    root: Annotated[
+        list[Path] | None, typer.Option(help="Where its paths are looked for; may be repeated. Default: its folder.")
+    ] = None,
     baselines: Annotated[bool, typer.Option(help="Measure the trivial methods too.")] = False,
     record: Annotated[bool, typer.Option(help="Write the figures into the bundle's model.json and card.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a Markdown table.")] = False,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="Folder for report.html and report.json. They show cells: keep them out of the repository."),
+    ] = None,
 ) -> None:
     """Measure a model on the held-out groups."""
     from leukoscope.classification import load_model
 
     from .card import record_metrics, table
+    from .data.manifest import Manifest
     from .evaluate import evaluate as run
     from .guards import slides_not_seen
     from .prepare import prepare as make
+    from .report import check_folder, write_report
 
     classifier = load_model(model)
-    manifest = make(data, work, _say)
+    if report is not None:
+        check_folder(report)
+    cells = make(data, work, _say) if manifest is None else Manifest.read(manifest)
+    roots = (work, data) if manifest is None else tuple(root or [manifest.parent])
+    if manifest is not None:
+        cells.check_files(roots)
     seen = (group for groups in classifier.bundle.training.get("groups", {}).values() for group in groups)
-    slides_not_seen(seen, (row.group for row in manifest if row.split == "test"))
-    metrics = run(classifier, manifest, data, work, baselines, _say)
-    values = [m.to_json() for m in metrics]
+    slides_not_seen(seen, (row.group for row in cells if row.split == "test"))
+    result = run(classifier, cells, roots, work, data if manifest is None else None, baselines, _say)
+    values = [m.to_json() for m in result.metrics]
+    if report is not None:
+        _say(f"report: {write_report(report, classifier, cells, roots, result)}")
     if record and classifier.bundle.folder is not None:
-        record_metrics(classifier.bundle.folder, metrics)
+        record_metrics(classifier.bundle.folder, result.metrics)
     typer.echo(json.dumps(values, indent=1) if as_json else table(values))
 
 

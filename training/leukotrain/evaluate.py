@@ -5,35 +5,46 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from leukoscope.classification import Classifier
+from leukoscope.classification.taxonomy import BLAST
 
+from .curves import Threshold, choose_threshold
 from .data.fields import left_out_cells
-from .data.manifest import Manifest, Row
-from .data.sources import NOT_BLAST, read_rgb
-from .metrics import Metric, auroc, balanced_accuracy, bootstrap, calibration_error, macro_f1, share
+from .data.manifest import Manifest, ManifestError, Row
+from .data.sources import read_rgb
+from .figures import by_class, facts, measure, unknown_labels
+from .metrics import Metric, share
 
-__all__ = ["evaluate", "measure", "predict"]
+__all__ = ["Evaluation", "evaluate", "load", "predict", "threshold_of"]
 
 Probabilities = NDArray[np.float32]
 Log = Callable[[str], None]
 
 
 def load(row: Row, roots: Sequence[Path]) -> tuple[NDArray[np.uint8], NDArray[np.bool_] | None, float | None]:
-    """Give a row's image, mask and scale as a user has them: C-NMC and PBC come without a mask and without a scale."""
+    """Give a row's image, mask and scale as a user has them: C-NMC and PBC come without a mask and without a scale.
+
+    A row without a mask has none; the model outlines the cell.
+    """
     folder = next(root for root in roots if (root / row.image).is_file())
     image = read_rgb(folder / row.image)
     if row.source in ("cnmc", "pbc"):
         return image, None, None
+    mpp = None if math.isnan(row.mpp) else row.mpp
+    return image, _mask(row, roots) if row.mask else None, mpp
+
+
+def _mask(row: Row, roots: Sequence[Path]) -> NDArray[np.bool_]:
+    folder = next(root for root in roots if (root / row.mask).is_file())
     with Image.open(folder / row.mask) as picture:
-        mask = np.asarray(picture.convert("L")) > 0
-    return image, mask, None if math.isnan(row.mpp) else row.mpp
+        return np.asarray(picture.convert("L")) > 0
 
 
 def predict(model: Classifier, rows: Sequence[Row], roots: Sequence[Path]) -> Probabilities:
@@ -45,122 +56,122 @@ def predict(model: Classifier, rows: Sequence[Row], roots: Sequence[Path]) -> Pr
     return np.concatenate(parts)
 
 
-def measure(rows: Sequence[Row], proba: Probabilities, classes: Sequence[str]) -> list[Metric]:
-    """Compute the figures of each source from probabilities.
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation found, for tables and for the report.
 
-    Parameters
+    Attributes
     ----------
-    rows : sequence of Row
-    proba : float array (n, classes)
-    classes : sequence of str
+    metrics : list of Metric
+        The model's, and with note "baseline" those of the trivial methods.
+    by_class : list of Metric
+        Precision, recall and F1 of each class.
+    rows : list of Row
+        The cells of split "test".
+    proba : float32 array (n, classes)
+        What the model says of them.
+    threshold : Threshold or None
+        For "blast", chosen on the rows of split "val"; None where these do not allow one.
+    unknown : dict of str to int
+        Cells of split "test" by labels that the model knows nothing of.
     """
-    sources = np.array([row.source for row in rows])
-    groups = np.array([row.group for row in rows])
-    labels = np.array([row.label for row in rows])
-    index = {name: i for i, name in enumerate(classes)}
-    truth = np.array([index.get(label, -1) for label in labels])
-    best = proba.argmax(axis=1)
-    blast = index["blast"]
-    out: list[Metric] = []
 
-    def add(
-        name: str,
-        data: str,
-        use: NDArray[np.bool_],
-        figure: Callable[[Any], float],
-        strata: NDArray[Any],
-        note: str = "",
-    ) -> None:
-        at = np.flatnonzero(use)
-        if not len(at):
-            return
-        low, high = bootstrap(lambda i: figure(at[i]), groups[at], strata[at])
-        out.append(Metric(name, data, figure(at), low, high, len(at), len(set(groups[at])), note))
-
-    def add_share(name: str, data: str, use: NDArray[np.bool_], hits: NDArray[np.bool_], note: str = "") -> None:
-        if use.any():
-            value, low, high = share(hits[use], groups[use])
-            out.append(Metric(name, data, value, low, high, int(use.sum()), len(set(groups[use])), note))
-
-    is_blast, called = truth == blast, best == blast
-    cnmc, pbc, idb = sources == "cnmc", sources == "pbc", sources == "all_idb1"
-    lone = "the healthy cells are of one donor: the interval says nothing about other donors"
-    add("AUROC, blast", "C-NMC", cnmc, lambda i: auroc(is_blast[i], proba[i, blast]), is_blast.astype(int), lone)
-    add(
-        "balanced accuracy, blast or not",
-        "C-NMC",
-        cnmc,
-        lambda i: balanced_accuracy(is_blast[i].astype(int), called[i].astype(int)),
-        is_blast.astype(int),
-        lone,
-    )
-    add_share("sensitivity, blast", "C-NMC", cnmc & is_blast, called)
-    add_share("specificity, blast", "C-NMC", cnmc & ~is_blast, ~called, lone)
-    known = pbc & (truth >= 0)
-    add("macro-F1", "PBC", known, lambda i: macro_f1(truth[i], best[i]), truth)
-    add("balanced accuracy", "PBC", known, lambda i: balanced_accuracy(truth[i], best[i]), truth)
-    add_share("called blast", "PBC", pbc, called)
-    add_share("called blast", "PBC, lymphocytes", pbc & (labels == "lymphocyte"), called)
-    add_share("called blast", "ALL-IDB1, blasts", idb & is_blast, called)
-    add_share("called blast", "ALL-IDB1, healthy white cells", idb & (labels == NOT_BLAST), called)
-    add_share("called blast", "BCCD, white cells", (sources == "bccd") & (labels == NOT_BLAST), called)
-    artefact = labels == "artefact"
-    add_share("called artefact", "ALL-IDB1 and BCCD, no white cells", artefact, best == index["artefact"])
-    for name, use in (("C-NMC", cnmc), ("PBC", known)):
-        figure = lambda i: calibration_error(best[i] == truth[i], proba[i, best[i]])  # noqa: E731
-        add("calibration error (ECE)", name, use, figure, truth)
-    return out
+    metrics: list[Metric]
+    by_class: list[Metric]
+    rows: list[Row]
+    proba: Probabilities
+    threshold: Threshold | None
+    unknown: dict[str, int]
 
 
 def evaluate(
-    model: Classifier, manifest: Manifest, data: Path, work: Path, baselines: bool = True, log: Log | None = None
-) -> list[Metric]:
+    model: Classifier,
+    manifest: Manifest,
+    roots: Sequence[Path],
+    cache: Path,
+    left_out: Path | None = None,
+    baselines: bool = True,
+    log: Log | None = None,
+) -> Evaluation:
     """Measure a model on the rows of split "test", and on JTSC's white cells, a source left out altogether.
 
     Parameters
     ----------
     model : Classifier
     manifest : Manifest
-    data, work : Path
-        Roots of the manifest's paths.
+    roots : sequence of Path
+        Of the manifest's paths.
+    cache : Path
+        Where the baselines' crops are kept; outside the repository.
+    left_out : Path, optional
+        The folder of the data sets, for JTSC.
     baselines : bool
         Also measure the majority class and a logistic regression on frozen ImageNet features.
     log : callable, optional
         Takes a line about what is being done.
+
+    Raises
+    ------
+    ManifestError
+        No cells of split "test".
     """
     say = log or (lambda line: None)
     rows = [row for row in manifest if row.split == "test"]
+    if not rows:
+        raise ManifestError("no cells in test", "Hold groups out (leukotrain.data.splits.holdout).", manifest.file)
+    unknown = unknown_labels(rows, model.classes)
+    if unknown:
+        found = ", ".join(f"{label} ({count} cells)" for label, count in unknown.items())
+        say(f"labels that the model does not know, left out where classes are told apart: {found}")
+    threshold = threshold_of(model, manifest, roots, say)
     say(f"{len(rows)} held-out cells")
-    metrics = measure(rows, predict(model, rows, (work, data)), model.classes)
-    say("JTSC's white cells")
-    images, masks, groups = left_out_cells(data)
-    if images:
-        called = model.predict_proba(images, masks).argmax(axis=1) == model.classes.index("blast")
-        value, low, high = share(called, np.array(groups))
-        note = "nothing of this source was trained on; scale not known"
-        metrics.append(
-            Metric("called blast", "JTSC, white cells", value, low, high, len(images), len(set(groups)), note)
-        )
+    proba = predict(model, rows, roots)
+    metrics = measure(rows, proba, model.classes, threshold)
+    classes = by_class(rows, proba, model.classes)
+    if BLAST in model.classes and left_out is not None:
+        say("JTSC's white cells")
+        images, masks, groups = left_out_cells(left_out)
+        if images:
+            called = model.predict_proba(images, masks).argmax(axis=1) == model.classes.index(BLAST)
+            value, low, high = share(called, np.array(groups))
+            note = "nothing of this source was trained on; scale not known"
+            metrics.append(
+                Metric("called blast", "JTSC, white cells", value, low, high, len(images), len(set(groups)), note)
+            )
     say("speed")
-    metrics.append(_speed(model, rows, (work, data)))
+    metrics += _speed(model, rows, roots)
     if baselines:
         from .baselines import baseline_metrics
 
         say("baselines")
-        metrics += baseline_metrics(manifest, (work, data), model.bundle.crop, model.classes)
-    return metrics
+        metrics += baseline_metrics(manifest, roots, model.bundle.crop, model.classes, cache)
+    return Evaluation(metrics, classes, rows, proba, threshold, unknown)
 
 
-def _speed(model: Classifier, rows: Sequence[Row], roots: Sequence[Path]) -> Metric:
-    cells = [load(row, roots) for row in rows if row.mask][:512]
-    images, scales = [c[0] for c in cells], [row.mpp for row in rows if row.mask][:512]
-    masks: list[NDArray[np.bool_] | None] = []
-    for row in [row for row in rows if row.mask][:512]:
-        folder = next(root for root in roots if (root / row.mask).is_file())
-        with Image.open(folder / row.mask) as picture:
-            masks.append(np.asarray(picture.convert("L")) > 0)
+def threshold_of(model: Classifier, manifest: Manifest, roots: Sequence[Path], log: Log) -> Threshold | None:
+    """Choose the probability at which a cell is called a blast, on the real cells of split "val" alone (guard 13).
+
+    None where the model knows no blasts, or "val" has no blasts or nothing else.
+    """
+    rows = [row for row in manifest if row.split == "val" and not row.synthetic]
+    known = facts(rows, model.classes).blast
+    if BLAST not in model.classes or not (known == 1).any() or not (known == 0).any():
+        log("no threshold for blasts: it takes blasts and other cells in val, and a model that knows blasts")
+        return None
+    chosen = [row for row, blast in zip(rows, known, strict=True) if blast >= 0]
+    log(f"{len(chosen)} validation cells, for the threshold")
+    proba = predict(model, chosen, roots)
+    return choose_threshold(known[known >= 0] == 1, proba[:, model.classes.index(BLAST)])
+
+
+def _speed(model: Classifier, rows: Sequence[Row], roots: Sequence[Path]) -> list[Metric]:
+    outlined = [row for row in rows if row.mask][:512]
+    if not outlined:
+        return []
+    images, scales = [load(row, roots)[0] for row in outlined], [row.mpp for row in outlined]
+    masks = [_mask(row, roots) for row in outlined]
     started = time.perf_counter()
-    model.predict_proba(images, masks, scales)
+    model.predict_proba(images, masks, [None if math.isnan(mpp) else mpp for mpp in scales])
     rate = len(images) / (time.perf_counter() - started)
     note = f"outlines given; {model.device.type}; of the moment, on a machine that may be busy"
-    return Metric("cells per second", "held-out cells", rate, None, None, len(images), 0, note)
+    return [Metric("cells per second", "held-out cells", rate, None, None, len(images), 0, note)]

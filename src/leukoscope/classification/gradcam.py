@@ -95,13 +95,11 @@ def _taps(network: Any) -> list[nn.Module]:
     if isinstance(network, WPAT):
         return list(network.stages)
     blocks = getattr(network, "blocks", None)
-    if isinstance(blocks, nn.Sequential | nn.ModuleList) and hasattr(blocks[-1], "norm1") and _is_transformer(network):
-        return [blocks[-1].norm1]
+    transformer = hasattr(network, "patch_embed") and hasattr(network, "num_prefix_tokens")
+    if transformer and isinstance(blocks, nn.Sequential | nn.ModuleList) and hasattr(blocks[-1], "norm1"):
+        last: Any = blocks[-1]
+        return [last.norm1]
     return []
-
-
-def _is_transformer(network: Any) -> bool:
-    return hasattr(network, "patch_embed") and hasattr(network, "num_prefix_tokens")
 
 
 def _as_map(network: Any, values: torch.Tensor) -> torch.Tensor:
