@@ -120,7 +120,14 @@ def test_any_network_trains_ships_and_classifies(architecture, tmp_path):
     rows, crops = dots(48, rng)
     spec = CropSpec(size=64, mpp=0.25)
     settings = replace(
-        Settings(), architecture=architecture, sources=(), epochs=1, epoch_cells=32, batch=16, shares={"cnmc": 1.0}
+        Settings(),
+        architecture=architecture,
+        sources=(),
+        epochs=1,
+        epoch_cells=32,
+        batch=16,
+        threads=1,
+        shares={"cnmc": 1.0},
     )
     manifest = Manifest(tuple(rows))
     fitted = fit(manifest, crops, CLASSES[:2], spec, settings, tmp_path / "run")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from leukoscope.classification.bundle import Bundle, read_bundle, write_bundle
 from leukoscope.classification.crops import CropSpec
@@ -13,11 +13,18 @@ from leukoscope.classification.preprocess import Chain, Normalize
 
 from .data.manifest import Manifest
 from .data.sources import LICENSES
-from .fit import Fitted, Settings
 from .initial import PACKAGE
 from .metrics import Metric
+from .settings import Fitted, Settings
 
 __all__ = ["card", "publish", "record_metrics", "table"]
+
+KNOWN: Final = {"cnmc": "C-NMC 2019", "pbc": "PBC, Barcelona", "all_idb1": "ALL-IDB1", "bccd": "BCCD"}
+PUBLIC_LABELS: Final = (
+    "blasts are lymphoblasts only (C-NMC, ALL-IDB1); no myeloblast was seen. C-NMC's "
+    '"normal" B precursors are called lymphocyte here. Cells of ALL-IDB1 that are no blast carry no class, only '
+    "that they are none; they were trained as such. Artefact stands for red cells, platelets and bare background."
+)
 
 
 def publish(
@@ -32,9 +39,7 @@ def publish(
     normalize: Normalize | None = None,
 ) -> Path:
     """Write a trained network as a bundle, its metrics still empty."""
-    used = {row.source for row in manifest}
-    known = {"cnmc": "C-NMC 2019", "pbc": "PBC, Barcelona", "all_idb1": "ALL-IDB1", "bccd": "BCCD"}
-    names = {known.get(source, source) for source in used}
+    names = {KNOWN.get(row.source, row.source) for row in manifest}
     if PACKAGE in settings.sources:
         names.add("EfficientNet-Lite0, ImageNet")
     chain, normalize = chain or Chain(), normalize or Normalize()
@@ -87,23 +92,25 @@ def card(bundle: Bundle) -> str:
     beside = [m for m in bundle.metrics if m.get("note") == "baseline"]
     notes = sorted({f"{m['data']}: {m['note']}." for m in own if m.get("note")})
     groups = ", ".join(f"{len(names)} of {source}" for source, names in bundle.training["groups"].items())
-    licenses = "\n".join(f"| {x['source']} | {x['license']} | {x.get('use', '')} |" for x in bundle.licenses)
+    sources = set(bundle.training["groups"])
+    terms = [f"| {x['source']} | {x['license']} | {x.get('use', '')} |" for x in bundle.licenses]
+    terms += [f"| {source} | its owner's | cells |" for source in sorted(sources - KNOWN.keys())]
+    steps = ", ".join(step.name for step in bundle.steps)
     parts = [
         f"# {bundle.name}",
         f"{bundle.description} {bundle.architecture} on crops of {bundle.crop.size} px at {bundle.crop.mpp} µm/px, "
-        "the cell masked, its optical density balanced by its own pixels.",
+        "the cell masked, its optical density balanced by its own pixels."
+        + (f" Preprocessing steps: {steps}." if steps else ""),
         f"**Classes**: {', '.join(bundle.classes)}. A cell whose likeliest class has less than "
         f"{bundle.threshold:.2f} is called unidentified.",
-        "**What the labels are**: blasts are lymphoblasts only (C-NMC, ALL-IDB1); no myeloblast was seen. C-NMC's "
-        '"normal" B precursors are called lymphocyte here. Cells of ALL-IDB1 that are no blast carry no class, only '
-        "that they are none; they were trained as such. Artefact stands for red cells, platelets and bare background.",
+        f"**What the labels are**: {PUBLIC_LABELS if sources <= KNOWN.keys() else 'as their data sets give them.'}",
         f"**Groups seen in training and validation**: {groups}; listed in model.json.",
         "**Scale**: µm per pixel should be given. A crop without is taken at "
         + ", ".join(f"{v} µm/px ({k})" for k, v in bundle.crop.assumed_mpp.items())
         + f" if that makes the cell {bundle.crop.plausible_um[0]:g} to {bundle.crop.plausible_um[1]:g} µm wide, "
         f"else the cell is taken to be {bundle.crop.cell_um:g} µm wide.",
         "## Terms of the data\n\nWeights learned from the sets below; none of their pixels are in this folder.\n\n"
-        f"| source | license | used for |\n|---|---|---|\n{licenses}",
+        "| source | license | used for |\n|---|---|---|\n" + "\n".join(terms),
     ]
     if own:
         parts.append("## Measured on groups held out\n\nPrinted by `leukotrain evaluate`.\n\n" + table(own))

@@ -3,61 +3,145 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Final
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import nn
 
-__all__ = ["resume", "save"]
+from leukoscope.errors import LeukoscopeError
+
+__all__ = ["NAME", "Checkpoint", "State", "bytes_needed"]
+
+NAME: Final = "checkpoint.safetensors"
+REMEDY: Final = "Choose another folder for the checkpoints, or delete this one to start anew."
 
 
-def save(
-    folder: Path,
-    network: nn.Module,
-    average: nn.Module,
-    best: Mapping[str, torch.Tensor],
-    optimizer: torch.optim.Optimizer,
-    history: Sequence[Mapping[str, float]],
-) -> None:
-    """Write the state after an epoch; the file before is replaced only when this one is whole."""
-    tensors = {f"network.{k}": v for k, v in network.state_dict().items()}
-    tensors |= {f"average.{k}": v for k, v in average.state_dict().items()}
-    tensors |= {f"best.{k}": v for k, v in best.items()}
-    for index, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{index}.{k}": v for k, v in state.items()}
-    partial = folder / "checkpoint.partial"
-    # A channels-last tensor is not contiguous, and what shares memory cannot be stored.
-    save_file(
-        {k: v.detach().clone(memory_format=torch.contiguous_format) for k, v in tensors.items()},
-        partial,
-        metadata={"history": json.dumps(list(history))},
-    )
-    partial.replace(folder / "checkpoint.safetensors")
+@dataclass
+class State:
+    """What a run has come to besides its networks.
+
+    Attributes
+    ----------
+    history : list of dict
+        The figures of each finished epoch.
+    best : dict of str to torch.Tensor
+        The weights of the best one.
+    logits : torch.Tensor
+        What they make of the validation cells, float32 (n, classes).
+    scaler : dict
+        Of 16-bit training's loss scaling.
+    """
+
+    history: list[dict[str, float]] = field(default_factory=list)
+    best: dict[str, torch.Tensor] = field(default_factory=dict)
+    logits: torch.Tensor = field(default_factory=lambda: torch.empty(0))
+    scaler: dict[str, float] = field(default_factory=dict)
 
 
-def resume(
-    folder: Path, network: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer
-) -> tuple[list[dict[str, float]], dict[str, torch.Tensor]]:
-    """Set network, average and optimizer to the last checkpoint, if there is one; give history and best weights."""
-    file = folder / "checkpoint.safetensors"
-    if not file.exists():
-        return [], {k: v.clone() for k, v in average.state_dict().items()}
-    with safe_open(file, "pt") as stored:
-        history: list[dict[str, float]] = json.loads(stored.metadata()["history"])
-    tensors = load_file(file)
+def bytes_needed(network: nn.Module) -> int:
+    """Give the most that checkpoints take on disk, in bytes: five times the network, the old and the new."""
+    size: int = sum(t.numel() * t.element_size() for t in network.state_dict().values())
+    return 2 * 5 * size
 
-    def part(prefix: str) -> dict[str, torch.Tensor]:
-        return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
-    network.load_state_dict(part("network."))
-    average.load_state_dict(part("average."))
-    state = optimizer.state_dict()
-    state["state"] = {}
-    for key, value in part("optimizer.").items():
-        index, _, name = key.partition(".")
-        state["state"].setdefault(int(index), {})[name] = value
-    optimizer.load_state_dict(state)
-    return history, part("best.")
+class Checkpoint:
+    """The checkpoint of one run.
+
+    Parameters
+    ----------
+    folder : Path
+    run : mapping
+        All that decides about the weights, as plain JSON values.
+    network, average : torch.nn.Module
+    optimizer : torch.optim.Optimizer
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        run: Mapping[str, Any],
+        network: nn.Module,
+        average: nn.Module,
+        optimizer: torch.optim.Optimizer,
+    ) -> None:
+        self.file = folder / NAME
+        self._run, self._network, self._average, self._optimizer = dict(run), network, average, optimizer
+
+    def save(self, state: State) -> None:
+        """Write the state after an epoch; the file before is replaced only when this one is whole.
+
+        Raises
+        ------
+        LeukoscopeError
+            It cannot be written; the file before is still there.
+        """
+        tensors = {f"network.{k}": v for k, v in self._network.state_dict().items()}
+        tensors |= {f"average.{k}": v for k, v in self._average.state_dict().items()}
+        tensors |= {f"best.{k}": v for k, v in state.best.items()} | {"logits": state.logits}
+        for index, moments in self._optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{k}": v for k, v in moments.items()}
+        partial = self.file.with_name("checkpoint.partial")
+        about = {"history": state.history, "scaler": state.scaler, "run": self._run}
+        try:
+            # A channels-last tensor is not contiguous, and what shares memory cannot be stored.
+            save_file(
+                {k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in tensors.items()},
+                partial,
+                metadata={k: json.dumps(v) for k, v in about.items()},
+            )
+            partial.replace(self.file)
+        except (OSError, SafetensorError) as error:
+            partial.unlink(missing_ok=True)
+            cause = f"the checkpoint cannot be written ({error})"
+            raise LeukoscopeError(
+                cause, "Make room; the same call goes on from the epoch before.", self.file
+            ) from error
+
+    def resume(self) -> State:
+        """Set network, average and optimizer to the checkpoint, if there is one, and give the rest of it.
+
+        Raises
+        ------
+        LeukoscopeError
+            It is damaged or of another run; the first difference is named.
+        """
+        if not self.file.exists():
+            return State(best={k: v.clone() for k, v in self._average.state_dict().items()})
+        try:
+            with safe_open(self.file, "pt") as stored:
+                about = {k: json.loads(v) for k, v in (stored.metadata() or {}).items()}
+                self._compare(about.get("run", {}))
+                tensors = {k: stored.get_tensor(k) for k in stored.keys()}  # noqa: SIM118 - no mapping
+            self._network.load_state_dict(_part(tensors, "network."))
+            self._average.load_state_dict(_part(tensors, "average."))
+            given = self._optimizer.state_dict()
+            given["state"] = {}
+            for key, value in _part(tensors, "optimizer.").items():
+                index, _, name = key.partition(".")
+                given["state"].setdefault(int(index), {})[name] = value
+            self._optimizer.load_state_dict(given)
+            return State(about["history"], _part(tensors, "best."), tensors["logits"], about["scaler"])
+        except (OSError, SafetensorError, ValueError, KeyError, RuntimeError) as error:
+            raise LeukoscopeError(f"the checkpoint cannot be read ({error})", REMEDY, self.file) from error
+
+    def _compare(self, found: Mapping[str, Any]) -> None:
+        for name, value in self._run.items():
+            if name not in found:
+                raise LeukoscopeError(f"the checkpoint does not say its {name}", REMEDY, self.file)
+            if found[name] != value:
+                cause = f"the checkpoint is of another run: its {name} is {_short(found[name])}, not {_short(value)}"
+                raise LeukoscopeError(cause, REMEDY, self.file)
+
+
+def _part(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

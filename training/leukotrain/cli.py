@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from dataclasses import replace
@@ -11,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from leukoscope.errors import SettingsError
 from leukoscope.terminal import guarded
 
 __all__ = ["app", "main"]
@@ -37,7 +37,10 @@ WORK = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "leukot
 
 
 def _say(line: str) -> None:
-    typer.echo(line, err=True)
+    from .run import is_first_process
+
+    if is_first_process():
+        typer.echo(line, err=True)
 
 
 @app.command()
@@ -63,48 +66,84 @@ def fit(
         list[str] | None,
         typer.Option(help="First weights: a safetensors file, 'package' (ImageNet, EfficientNet-Lite0), or 'none'."),
     ] = None,
+    manifest: Annotated[
+        Path | None, typer.Option(help="A manifest of one's own, CSV or JSON, in place of the prepared data sets.")
+    ] = None,
+    root: Annotated[
+        list[Path] | None, typer.Option(help="Where its paths are looked for; may be repeated. Default: its folder.")
+    ] = None,
+    steps: Annotated[
+        list[str] | None,
+        typer.Option(help="A preprocessing step, NAME or NAME:SETTING=VALUE,...; may be repeated, in order."),
+    ] = None,
+    normalize: Annotated[
+        str, typer.Option(help="half (mean and deviation 0.5) or fitted (those of the training split).")
+    ] = "half",
+    augment: Annotated[str, typer.Option(help="style (the shipped model's), traditional or none.")] = "style",
+    balance: Annotated[
+        str, typer.Option(help="shares (drawn by source and label) or class_weights (drawn uniformly).")
+    ] = "shares",
     epochs: Annotated[int, typer.Option(min=1, help="Passes at most.")] = 12,
-    epoch_cells: Annotated[int, typer.Option(min=64, help="Cells drawn in a pass.")] = 5120,
+    epoch_cells: Annotated[int, typer.Option(min=1, help="Cells drawn in a pass, over all devices.")] = 5120,
+    batch: Annotated[int, typer.Option(min=1, help="Cells at a time on each device.")] = 32,
+    accumulate: Annotated[int, typer.Option(min=1, help="Batches whose gradients are added up for a step.")] = 1,
+    precision: Annotated[str, typer.Option(help="32-true, bf16-mixed, or (on a GPU) 16-mixed.")] = "32-true",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    devices: Annotated[int, typer.Option(min=1, help="GPUs (or, with cpu, processes) of each machine.")] = 1,
+    nodes: Annotated[int, typer.Option(min=1, help="Machines; start one process a device with torchrun.")] = 1,
     seed: Annotated[int, typer.Option(help="Seed of all randomness.")] = 0,
     threads: Annotated[int, typer.Option(min=1, help="Processor threads.")] = 2,
-    measure: Annotated[bool, typer.Option(help="Measure on the held-out groups afterwards.")] = True,
+    measure: Annotated[
+        bool, typer.Option(help="Measure on the held-out groups of the prepared data sets afterwards.")
+    ] = True,
 ) -> None:
     """Fine-tune a classifier and write it as a bundle. A killed run goes on when called again."""
-    from .card import publish
-    from .data.cache import load_crops
+    from . import _options as options
+    from .data.manifest import Manifest
     from .data.sources import CLASSES
-    from .fit import Settings
-    from .fit import fit as run
     from .guards import check_all, seed_given
     from .prepare import SPEC
     from .prepare import prepare as make
+    from .run import classes_of, is_first_process, shares_of, train
+    from .settings import Settings
 
-    manifest = make(data, work, _say)
-    manifest.check_classes()
-    manifest.check_files((work, data))
-    passed = check_all(manifest, (work, data), also={11: lambda: seed_given(seed)})
-    _say(f"leak guards passed: {', '.join(map(str, passed))}")
-    crops = load_crops(manifest, (work, data), SPEC, work)
-    settings = replace(
-        Settings(),
+    plan, changes = options.plan(steps or ()), options.augmentation(augment)
+    if root and manifest is None:
+        raise SettingsError("--root without --manifest", "Name the manifest whose pictures lie there.")
+    own = None if manifest is None else Manifest.read(manifest)
+    cells = own or make(data, work, _say)
+    roots = (work, data) if manifest is None else tuple(root or [manifest.parent])
+    cells.check_classes()
+    cells.check_files(roots)
+    settings = Settings(
         architecture=architecture,
         sources=_sources(architecture, weights),
         epochs=epochs,
         epoch_cells=epoch_cells,
+        batch=batch,
         seed=seed,
         threads=threads,
+        augmentation=changes,
+        precision=precision,
+        accumulate=accumulate,
+        balance=balance,
+        device=device,
+        devices=devices,
+        nodes=nodes,
     )
-    # A run goes on only from the same first weights.
-    start = hashlib.sha256("\n".join(settings.sources).encode()).hexdigest()[:6]
-    checkpoints = work / f"{name}-{architecture}-{start}-{manifest.sha256[:12]}-{seed}"
+    if own is not None:
+        settings = replace(settings, shares=shares_of(own, "train"), val_shares=shares_of(own, "val"))
+    passed = check_all(cells, roots, also={11: lambda: seed_given(seed)})
+    _say(f"leak guards passed: {', '.join(map(str, passed))}")
 
     def log(row: Any) -> None:
         _say(", ".join(f"{k} {v:.4g}" for k, v in row.items()))
 
-    fitted = run(manifest, crops, CLASSES, SPEC, settings, checkpoints, log)
-    publish(out, name, fitted, manifest, CLASSES, SPEC, settings)
-    if measure:
-        evaluate(str(out), data, work, baselines=True, record=True, report=work / "reports" / name)
+    classes = CLASSES if own is None else classes_of(own)
+    with options.shown(is_first_process()) as progress:
+        train(cells, roots, work, out, name, classes, SPEC, settings, plan, normalize, log, progress)
+    if measure and is_first_process() and any(row.split == "test" for row in cells):
+        evaluate(str(out), data, work, manifest, root, baselines=True, record=True, report=work / "reports" / name)
 
 
 def _sources(architecture: str, weights: list[str] | None) -> tuple[str, ...]:
@@ -168,12 +207,15 @@ def segment(
     network: Annotated[str, typer.Option(help="snn (spiking U-Net) or rstdp (first-spike network).")] = "snn",
     epochs: Annotated[int, typer.Option(min=1, help="Passes.")] = 20,
     seed: Annotated[int, typer.Option(help="Seed of all randomness.")] = 0,
+    second_round: Annotated[
+        bool, typer.Option(help="Train the snn of --out on, with accepted outlines of its own beside the public masks.")
+    ] = False,
     workers: Annotated[int, typer.Option(min=0, help="Processes that make training scenes.")] = 1,
 ) -> None:
     """Train a spike segmenter and measure it on the held-out groups. A killed run goes on when called again."""
     from .segment.__main__ import main as run
 
-    run(data=data, network=network, out=out, epochs=epochs, seed=seed, workers=workers)
+    run(data=data, network=network, out=out, epochs=epochs, seed=seed, second_round=second_round, workers=workers)
 
 
 def main() -> None:

@@ -21,6 +21,7 @@ from .data.manifest import Manifest, ManifestError, Row
 from .data.sources import read_rgb
 from .figures import by_class, facts, measure, unknown_labels
 from .metrics import Metric, share
+from .transforms import by_slide
 
 __all__ = ["Evaluation", "evaluate", "load", "predict", "threshold_of"]
 
@@ -49,11 +50,12 @@ def _mask(row: Row, roots: Sequence[Path]) -> NDArray[np.bool_]:
 
 def predict(model: Classifier, rows: Sequence[Row], roots: Sequence[Path]) -> Probabilities:
     """Ask a model about the rows of a manifest, as a user would: float32 (n, classes)."""
-    parts = [np.empty((0, len(model.classes)), np.float32)]
-    for start in range(0, len(rows), 512):
-        images, masks, scales = zip(*(load(row, roots) for row in rows[start : start + 512]), strict=True)
-        parts.append(model.predict_proba(images, masks, scales))
-    return np.concatenate(parts)
+    out = np.empty((len(rows), len(model.classes)), np.float32)
+    for one, its in by_slide(model, [row.group for row in rows], lambda i: load(rows[i], roots)[0]):
+        for at in (its[start : start + 512] for start in range(0, len(its), 512)):
+            images, masks, scales = zip(*(load(rows[i], roots) for i in at), strict=True)
+            out[at] = one.predict_proba(images, masks, scales)
+    return out
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,10 @@ def evaluate(
         say("JTSC's white cells")
         images, masks, groups = left_out_cells(left_out)
         if images:
-            called = model.predict_proba(images, masks).argmax(axis=1) == model.classes.index(BLAST)
+            called = np.empty(len(images), bool)
+            for one, its in by_slide(model, groups, images.__getitem__):
+                proba = one.predict_proba([images[i] for i in its], [masks[i] for i in its])
+                called[its] = proba.argmax(axis=1) == model.classes.index(BLAST)
             value, low, high = share(called, np.array(groups))
             note = "nothing of this source was trained on; scale not known"
             metrics.append(

@@ -3,109 +3,38 @@
 from __future__ import annotations
 
 import copy
+import json
+import logging
 import math
-import time
+import warnings
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 from torch import nn
 
 from leukoscope.classification.crops import CropSpec
+from leukoscope.classification.device import resolve_device
 from leukoscope.classification.networks import sketch
-from leukoscope.classification.preprocess import Chain, Normalize
+from leukoscope.classification.preprocess import Chain, Normalize, steps_to_json
+from leukoscope.errors import SettingsError
 
-from . import checkpoint
+from .checkpoint import Checkpoint, bytes_needed
 from .data.cache import Crops
-from .data.manifest import Manifest, Row
-from .initial import PACKAGE, initial
-from .losses import allowed_matrix, fit_temperature, partial_nll
-from .transforms import Augmentation, Traditional, augment, check_fitted, plain, traditional
+from .data.manifest import Manifest, ManifestError, Row
+from .initial import initial
+from .losses import allowed_matrix, fit_temperature
+from .settings import CanceledError, Fitted, Progress, Settings
+from .space import check_space
+from .transforms import check_fitted
 
-__all__ = ["Fitted", "Settings", "fit", "sampling_weights"]
+__all__ = ["CanceledError", "Fitted", "Progress", "Settings", "fit", "run_identity", "sampling_weights"]
 
 Log = Callable[[Mapping[str, Any]], None]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How a classifier is trained.
-
-    Attributes
-    ----------
-    architecture : str
-        Any that `leukoscope.classification.networks.build` knows.
-    sources : tuple of str
-        Where its first weights are from, see `initial.initial`; none for random ones.
-    epochs, epoch_cells, batch : int
-        Passes, cells drawn in each, cells at a time.
-    rate, head_rate : float
-        Peak learning rates of the body and of the new last layer; warm-up, then cosine to zero.
-    decay : float
-        Weight decay.
-    average : float
-        Decay of the weights' moving average, which is what is validated and kept.
-    patience : int
-        Epochs without a better validation loss after which training ends.
-    shares : mapping of str to float
-        How often each source is drawn; within a source, labels by the square root of their number.
-    val_shares : mapping of str to float
-        How much each source counts in validation. C-NMC counts little: no healthy donor of it can be spared for
-        validation, and blasts alone would favor a model that calls everything a blast.
-    seed, threads : int
-    frozen : int
-        So many of the first stages keep their first weights: nearly half the time, for edges that are edges. Of
-        networks without EfficientNet's stages, and of those that start from random weights, none do.
-    coverage : float
-        The unidentified threshold keeps this share of the validation cells.
-    """
-
-    architecture: str = "tf_efficientnet_lite0"
-    sources: tuple[str, ...] = (PACKAGE,)
-    epochs: int = 12
-    epoch_cells: int = 5120
-    batch: int = 32
-    rate: float = 5e-4
-    head_rate: float = 2e-3
-    decay: float = 0.02
-    average: float = 0.99
-    patience: int = 5
-    shares: Mapping[str, float] = field(
-        default_factory=lambda: {"cnmc": 0.34, "all_idb1": 0.22, "pbc": 0.34, "bccd": 0.1}
-    )
-    val_shares: Mapping[str, float] = field(
-        default_factory=lambda: {"cnmc": 0.1, "all_idb1": 0.2, "pbc": 0.65, "bccd": 0.05}
-    )
-    seed: int = 0
-    threads: int = 2
-    frozen: int = 2
-    coverage: float = 0.97
-    augmentation: Augmentation | Traditional | None = field(default_factory=Augmentation)  # None: crops as they are
-
-    def to_json(self) -> dict[str, Any]:
-        """Give the settings as plain JSON values."""
-        return {**asdict(self), "shares": dict(self.shares), "val_shares": dict(self.val_shares)}
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """A trained network, calibrated on the validation cells.
-
-    Attributes
-    ----------
-    weights : dict of str to torch.Tensor
-    temperature, threshold : float
-    history : list of dict
-        Per epoch: train_loss, val_loss, seconds.
-    """
-
-    weights: dict[str, torch.Tensor]
-    temperature: float
-    threshold: float
-    history: list[dict[str, float]]
 
 
 def sampling_weights(rows: Sequence[Row], shares: Mapping[str, float]) -> torch.Tensor:
@@ -115,15 +44,23 @@ def sampling_weights(rows: Sequence[Row], shares: Mapping[str, float]) -> torch.
     -------
     float64 tensor (n,)
         Sums to 1.
+
+    Raises
+    ------
+    ManifestError
+        A source has no share, or no row has one above 0.
     """
     buckets = Counter((row.source, row.label) for row in rows)
     roots: Counter[str] = Counter()
     for (source, _), count in buckets.items():
         roots[source] += math.sqrt(count)  # type: ignore[assignment]
-    weights = [
-        shares.get(row.source, 0.0) / roots[row.source] / math.sqrt(buckets[row.source, row.label]) for row in rows
-    ]
+    for row in rows:
+        if row.source not in shares:
+            raise ManifestError(f"{row.image} is of source {row.source}, which has no share", "Name it in the shares.")
+    weights = [shares[row.source] / roots[row.source] / math.sqrt(buckets[row.source, row.label]) for row in rows]
     total = torch.tensor(weights, dtype=torch.float64)
+    if not float(total.sum()) > 0:
+        raise ManifestError(f"no source of {len(rows)} cells has a share above 0", "Name their sources in the shares.")
     return total / total.sum()
 
 
@@ -137,6 +74,8 @@ def fit(
     log: Log | None = None,
     chain: Chain | None = None,
     normalize: Normalize | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    cancel: Callable[[], bool] | None = None,
 ) -> Fitted:
     """Train on the rows of split "train", stop early and calibrate on those of "val"; "test" is not looked at.
 
@@ -149,33 +88,42 @@ def fit(
     spec : CropSpec
     settings : Settings
     folder : Path
-        Checkpoints; a run that was killed goes on after its last epoch when called again with the same folder.
+        Checkpoints and the TensorBoard log; a run that was killed goes on after its last epoch when called again with
+        the same folder, and gives the same weights as one that never was.
     log : callable, optional
         Takes the figures of each epoch.
     chain, normalize : Chain, Normalize, optional
         From `transforms.fit_steps`; none, and mean and standard deviation 0.5, unless given.
+    progress : callable, optional
+        Takes a `Progress` after each batch, in the thread that called `fit`.
+    cancel : callable, optional
+        Asked after each batch; such as `threading.Event().is_set`.
 
     Raises
     ------
     ManifestError
-        A step was fitted on other groups than those of "train".
+        A step was fitted on other groups than those of "train", or there is nothing to tell apart.
+    CanceledError
+        `cancel` said so. Finished epochs are kept.
+    LeukoscopeError
+        The folder holds the checkpoint of another run, there is no room for one, or the loss is no number any more.
     """
     chain, normalize = chain or Chain(), normalize or Normalize()
-    check_fitted([*(step.fitted for step in chain.steps), normalize.fitted], manifest)
+    device = _checks(manifest, crops, chain, normalize, settings)
     torch.manual_seed(settings.seed)
     torch.set_num_threads(settings.threads)
-    folder.mkdir(parents=True, exist_ok=True)
-    train = [i for i, row in enumerate(manifest) if row.split == "train"]
-    val = [i for i, row in enumerate(manifest) if row.split == "val"]
     rows = manifest.rows
+    train = [i for i, row in enumerate(rows) if row.split == "train"]
+    val = [i for i, row in enumerate(rows) if row.split == "val" and not row.synthetic]
     allowed = allowed_matrix(rows, classes)
-    weights = sampling_weights([rows[i] for i in train], settings.shares)
+    draw, importance = _balanced(rows, train, settings)
     val_weights = sampling_weights([rows[i] for i in val], settings.val_shares).float()
 
-    sketch(settings.architecture, len(classes), spec.size)  # what does not go together is refused before it is made
+    # What does not go together, or has no room, is refused before it is made.
+    check_space(folder, bytes_needed(sketch(settings.architecture, len(classes), spec.size)), "the checkpoints")
     network: Any = initial(settings.architecture, len(classes), *settings.sources, size=spec.size)
     network = network.to(memory_format=torch.channels_last)
-    average = copy.deepcopy(network).eval()
+    average = copy.deepcopy(network).eval().requires_grad_(False)
     early = _freeze(network, settings.frozen if settings.sources else 0)
     last = {id(p) for p in network.get_classifier().parameters()}
     trained = [p for p in network.parameters() if p.requires_grad]
@@ -183,50 +131,82 @@ def fit(
     optimizer = torch.optim.AdamW(
         [{"params": body, "lr": settings.rate}, {"params": head, "lr": settings.head_rate}], weight_decay=settings.decay
     )
-    steps = settings.epoch_cells // settings.batch
-    schedule = _cosine(settings.epochs * steps, warm=steps // 2)
-    history, best = checkpoint.resume(folder, network, average, optimizer)
+    folder.mkdir(parents=True, exist_ok=True)
+    run = run_identity(manifest, classes, spec, settings, chain, normalize)
+    checkpoint = Checkpoint(folder, run, network, average, optimizer)
+    state = checkpoint.resume()
 
-    for epoch in range(len(history), settings.epochs):
-        if history and len(history) - 1 - _best_epoch(history) >= settings.patience:
-            break
-        started = time.monotonic()
-        generator = torch.Generator().manual_seed(settings.seed * 1000 + epoch)
-        drawn = torch.multinomial(weights, steps * settings.batch, replacement=True, generator=generator)
-        network.train()
-        early.eval()
-        total = 0.0
-        for step in range(steps):
-            chosen = [train[int(i)] for i in drawn[step * settings.batch : (step + 1) * settings.batch]]
-            pixels, diameters = torch.from_numpy(crops.pixels[chosen]), torch.from_numpy(crops.diameters[chosen])
-            images = _changed(pixels, diameters, spec.size, settings.augmentation, generator, chain)
-            for group, rate in zip(optimizer.param_groups, (settings.rate, settings.head_rate), strict=True):
-                group["lr"] = rate * schedule(epoch * steps + step)
-            loss = partial_nll(network(_scaled(images, normalize)), allowed[chosen]).mean()
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(network.parameters(), 5.0)
-            optimizer.step()
-            _follow(average, network, _decay(settings.average, epoch * steps + step))
-            total += float(loss.detach())
-        logits = _logits(average, crops, val, spec.size, chain, normalize)
-        val_loss = float((partial_nll(logits, allowed[val]) * val_weights).sum())
-        row = {"epoch": epoch, "train_loss": total / steps, "val_loss": val_loss, "seconds": time.monotonic() - started}
-        history.append(row)
-        if _best_epoch(history) == len(history) - 1:
-            best = {k: v.clone() for k, v in average.state_dict().items()}
-        checkpoint.save(folder, network, average, best, optimizer, history)
-        if log is not None:
-            log(row)
+    from ._lightning import Cells, Training, stale
 
-    average.load_state_dict(best)
-    logits = _logits(average, crops, val, spec.size, chain, normalize)
-    temperature = fit_temperature(logits, allowed[val], val_weights)
-    sure = torch.softmax(logits / temperature, dim=1).amax(dim=1)
+    if len(state.history) < settings.epochs and stale(state.history) < settings.patience:
+        module = Training(
+            network, average, early, optimizer, normalize, allowed[val], val_weights, settings, state, checkpoint,
+            log, progress, cancel,
+        )  # fmt: skip
+        cells = Cells(
+            crops, train, val, draw, allowed, importance, spec.size, settings, chain, first=len(state.history)
+        )
+        _train(module, cells, settings, device, folder, settings.epochs - len(state.history))
+
+    temperature = fit_temperature(state.logits, allowed[val], val_weights)
+    sure = torch.softmax(state.logits / temperature, dim=1).amax(dim=1)
     order = sure.argsort()
     below = val_weights[order].cumsum(0) <= 1 - settings.coverage
     threshold = float(sure[order][below][-1]) if bool(below.any()) else 0.0
-    return Fitted(best, temperature, round(threshold, 3), history)
+    best = {k: v.cpu() for k, v in state.best.items()}
+    return Fitted(best, temperature, round(threshold, 3), state.history)
+
+
+def run_identity(
+    manifest: Manifest,
+    classes: Sequence[str],
+    spec: CropSpec,
+    settings: Settings,
+    chain: Chain | None = None,
+    normalize: Normalize | None = None,
+) -> dict[str, Any]:
+    """Give all that decides about the weights, as plain JSON values; a checkpoint of another run is refused by it."""
+    steps, tensors = steps_to_json((chain or Chain()).steps)
+    normalize = normalize or Normalize()
+    values = {
+        **settings.identity(),
+        "classes": list(classes),
+        "crop": spec.to_json(),
+        "manifest": manifest.sha256,
+        # tensors of a step follow from its parameters and from whom it was fitted on
+        "steps": [steps, sorted(tensors)],
+        "normalization": [normalize.mean, normalize.std],
+    }
+    return dict(json.loads(json.dumps(values)))
+
+
+def _checks(manifest: Manifest, crops: Crops, chain: Chain, normalize: Normalize, settings: Settings) -> torch.device:
+    manifest.check_classes()
+    if len(crops.pixels) != len(manifest):
+        cause = f"there are {len(crops.pixels)} crops for {len(manifest)} rows"
+        raise ManifestError(cause, "Make the crops of this manifest (load_crops).", manifest.file)
+    check_fitted([*(step.fitted for step in chain.steps), normalize.fitted], manifest)
+    for step in chain.steps:
+        if step.stage == "vector":
+            raise SettingsError(f"{step.name} makes vectors, and networks take pictures", "Leave the step out.")
+    device = resolve_device(settings.device)
+    if settings.precision == "16-mixed" and device.type != "cuda":
+        raise SettingsError(f"16-mixed needs a GPU, and this is {device.type}", "Train with bf16-mixed or 32-true.")
+    if device.type == "cuda" and settings.devices > torch.cuda.device_count():
+        raise SettingsError(f"{settings.devices} GPUs, and there are {torch.cuda.device_count()}", "Ask for fewer.")
+    return device
+
+
+def _balanced(rows: Sequence[Row], train: Sequence[int], settings: Settings) -> tuple[torch.Tensor, torch.Tensor]:
+    """Give how likely each training row is drawn, and what each row's loss is worth."""
+    importance = torch.ones(len(rows))
+    if settings.balance == "shares":
+        return sampling_weights([rows[i] for i in train], settings.shares), importance
+    counts = Counter(rows[i].label for i in train)
+    for i in train:
+        importance[i] = 1 / math.sqrt(counts[rows[i].label])
+    importance[list(train)] /= importance[list(train)].mean()  # 1 on average: the rates keep their meaning
+    return torch.full((len(train),), 1 / len(train), dtype=torch.float64), importance
 
 
 def _freeze(network: nn.Module, stages: int) -> nn.Module:
@@ -239,57 +219,55 @@ def _freeze(network: nn.Module, stages: int) -> nn.Module:
     return early
 
 
-def _changed(
-    pixels: torch.Tensor,
-    diameters: torch.Tensor,
-    size: int,
-    how: Augmentation | Traditional | None,
-    generator: torch.Generator,
-    chain: Chain,
-) -> torch.Tensor:
-    if how is None:
-        return plain(pixels, size, chain)
-    if isinstance(how, Traditional):
-        return traditional(pixels, size, how, generator, chain)
-    return augment(pixels, diameters, size, how, generator, chain)
+def _train(module: Any, cells: Any, settings: Settings, device: torch.device, folder: Path, epochs: int) -> None:
+    """Let Lightning run the epochs. Its own checkpoints are pickles: none is written beside ours, and none read."""
+    from lightning.pytorch import Trainer
+    from lightning.pytorch.loggers import TensorBoardLogger
+
+    kind = {"cuda": "gpu"}.get(device.type, device.type)
+    one = settings.devices == 1 and device.index is not None  # "cuda:1"
+    grouped = torch.distributed.is_available() and torch.distributed.is_initialized()
+    # On a Slurm cluster Lightning looks for a pickle of its own under its root: that is an empty folder here.
+    with TemporaryDirectory() as empty, _quiet():
+        trainer = Trainer(
+            accelerator=kind,
+            devices=[device.index] if one else settings.devices,
+            num_nodes=settings.nodes,
+            strategy=settings.strategy,
+            precision=settings.precision,
+            max_epochs=epochs,
+            accumulate_grad_batches=settings.accumulate,
+            logger=TensorBoardLogger(folder, name="tensorboard", version=""),
+            default_root_dir=empty,
+            log_every_n_steps=1,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        try:
+            trainer.fit(module, cells)
+        except SystemExit as end:
+            if trainer.interrupted and type(end) is SystemExit:  # after Ctrl+C; after SIGTERM it is a subclass
+                raise KeyboardInterrupt from None
+            raise
+        finally:
+            if not grouped and torch.distributed.is_available() and torch.distributed.is_initialized():
+                torch.distributed.destroy_process_group()
 
 
-def _scaled(images: torch.Tensor, normalize: Normalize) -> torch.Tensor:
-    return normalize(images).contiguous(memory_format=torch.channels_last)
-
-
-def _cosine(total: int, warm: int) -> Callable[[int], float]:
-    def factor(step: int) -> float:
-        if step < warm:
-            return (step + 1) / warm
-        return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warm) / max(1, total - warm))))
-
-    return factor
-
-
-def _decay(most: float, step: int) -> float:
-    return min(most, (1 + step) / (10 + step))  # short memory at first: the first weights are ImageNet's
-
-
-def _follow(average: nn.Module, network: nn.Module, decay: float) -> None:
-    with torch.no_grad():
-        for kept, now in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
-            if kept.is_floating_point():
-                kept.lerp_(now, 1 - decay)
-            else:
-                kept.copy_(now)
-
-
-def _logits(
-    network: nn.Module, crops: Crops, rows: Sequence[int], size: int, chain: Chain, normalize: Normalize
-) -> torch.Tensor:
-    with torch.inference_mode():
-        parts = [
-            network(_scaled(plain(torch.from_numpy(crops.pixels[list(rows[k : k + 128])]), size, chain), normalize))
-            for k in range(0, len(rows), 128)
-        ]
-    return torch.cat(parts).clone()
-
-
-def _best_epoch(history: Sequence[Mapping[str, float]]) -> int:
-    return min(range(len(history)), key=lambda i: history[i]["val_loss"])
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Leave out what Lightning says of itself; crops are in memory, and need no processes that read them."""
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*does not have many workers")
+            warnings.filterwarnings("ignore", message=".*in eval mode at the start")  # the average is
+            warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)  # Lightning's to mend
+            yield
+    finally:
+        logger.setLevel(level)

@@ -7,17 +7,36 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own custom
 
-from .data.manifest import Row
+from leukoscope.classification.taxonomy import TAXONOMY
+
+from .data.manifest import ManifestError, Row
 
 __all__ = ["allowed_matrix", "fit_temperature", "partial_nll"]
 
 
 def allowed_matrix(rows: Sequence[Row], classes: Sequence[str]) -> torch.Tensor:
-    """Tell which classes each row may be of, bool (n, classes)."""
+    """Tell which classes each row may be of, bool (n, classes).
+
+    A roll-up (`neutrophil`) stands for all its parts that are among the classes, a part for its roll-up where only
+    that is among them.
+
+    Raises
+    ------
+    ManifestError
+        A row may be of none of the classes; it is named.
+    """
     index = {name: i for i, name in enumerate(classes)}
     allowed = torch.zeros(len(rows), len(classes), dtype=torch.bool)
     for i, row in enumerate(rows):
-        allowed[i, [index[name] for name in row.allowed]] = True
+        for label in row.allowed:
+            parts = [index[part] for part in TAXONOMY.parts(label) if part in index]
+            whole = TAXONOMY.roll_up(label)
+            allowed[i, parts or ([index[whole]] if whole in index else [])] = True
+        if not bool(allowed[i].any()):
+            raise ManifestError(
+                f"row {i + 1} ({row.image}) is {row.label}, and the classes are {', '.join(classes)}",
+                "Add its class to the model's, or take the row out.",
+            )
     return allowed
 
 

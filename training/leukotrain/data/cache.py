@@ -5,22 +5,25 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from leukoscope.classification._outline import black_surroundings, central, equivalent_diameter
+from leukoscope.classification._outline import central, equivalent_diameter
 from leukoscope.classification.crops import CropSpec, cut, finish, resolve_scale
+from leukoscope.classification.preprocess import Chain, StainNormalize
 
+from ..space import check_space
 from .manifest import Manifest, Row
 from .sources import read_rgb
 
-__all__ = ["FINER", "Crops", "load_crops"]
+__all__ = ["FINER", "Crops", "find", "load_crops"]
 
 # Crops are kept finer than the network sees them: augmentation turns and scales them, and only that blurs them.
 FINER: Final = 1.25
@@ -48,6 +51,7 @@ def load_crops(
     spec: CropSpec,
     folder: Path,
     progress: Callable[[int, int], None] | None = None,
+    stains: Mapping[str, StainNormalize] | None = None,
 ) -> Crops:
     """Make the crops of a manifest, or read them where they were made before.
 
@@ -62,12 +66,19 @@ def load_crops(
         Of the cache; outside the repository, as these are pixels of the data sets.
     progress : callable, optional
         Takes cells done and cells in all.
+    stains : mapping of str to StainNormalize, optional
+        By group, what is done with a picture before its crop is made; from `transforms.stain_of_groups`.
+
+    Raises
+    ------
+    LeukoscopeError
+        No room in the folder for crops that are still to be made.
     """
     parts: list[Crops] = []
     order: list[int] = []
     for source in sorted({row.source for row in manifest}):
         at = [i for i, row in enumerate(manifest) if row.source == source]
-        parts.append(_source([manifest.rows[i] for i in at], roots, spec, folder, progress))
+        parts.append(_source([manifest.rows[i] for i in at], roots, spec, folder, progress, stains))
         order += at
     back = np.argsort(order)
     return Crops(np.concatenate([p.pixels for p in parts])[back], np.concatenate([p.diameters for p in parts])[back])
@@ -79,24 +90,28 @@ def _source(
     spec: CropSpec,
     folder: Path,
     progress: Callable[[int, int], None] | None,
+    stains: Mapping[str, StainNormalize] | None,
 ) -> Crops:
-    key = json.dumps([spec.to_json(), FINER, [(r.image, r.mask, None if math.isnan(r.mpp) else r.mpp) for r in rows]])
-    file = folder / f"crops-{rows[0].source}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npz"
+    parts = [spec.to_json(), FINER, [(r.image, r.mask, None if math.isnan(r.mpp) else r.mpp) for r in rows]]
+    if stains is not None:
+        parts.append([_stain(stains[r.group]) for r in rows])
+    key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+    file = folder / f"crops-{rows[0].source}-{key}.npz"
     if file.exists():
         with np.load(file, allow_pickle=False) as stored:
             return Crops(stored["pixels"], stored["diameters"])
     fine = replace(spec, size=round(spec.size * FINER), mpp=spec.mpp * spec.size / round(spec.size * FINER))
+    check_space(folder, len(rows) * (fine.size * fine.size * 4 + 4), f"the crops of {rows[0].source}")
     pixels = np.empty((len(rows), fine.size, fine.size, 4), np.uint8)
     diameters = np.empty(len(rows), np.float32)
     for i, row in enumerate(rows):
-        image = read_rgb(_find(row.image, roots))
+        drawn = None
         if row.mask:
-            with Image.open(_find(row.mask, roots)) as picture:
-                mask = np.asarray(picture.convert("L")) > 0
-        else:
-            black = black_surroundings(image)
-            mask = np.ones(image.shape[:2], bool) if black is None else black
-        mask = central(mask) if mask.any() else np.ones(image.shape[:2], bool)
+            with Image.open(find(row.mask, roots)) as picture:
+                drawn = np.asarray(picture.convert("L")) > 0
+        chain = Chain() if stains is None else Chain((stains[row.group],))
+        image, found = chain.on_picture(read_rgb(find(row.image, roots)), drawn)
+        mask = np.ones(image.shape[:2], bool) if found is None or not found.any() else central(found)
         mpp = resolve_scale(image, mask, None if math.isnan(row.mpp) else row.mpp, spec)
         crop, cover = cut(image, mask, mpp, fine.size, fine.mpp)
         pixels[i, ..., :3], pixels[i, ..., 3] = finish(crop, cover, fine), cover.astype(np.uint8) * 255
@@ -104,13 +119,22 @@ def _source(
         if progress is not None:
             progress(i + 1, len(rows))
     folder.mkdir(parents=True, exist_ok=True)
-    partial = file.with_suffix(".partial.npz")
-    np.savez(partial, pixels=pixels, diameters=diameters)
-    partial.replace(file)
+    partial = file.with_suffix(f".{uuid4().hex}.partial.npz")  # of its own: another process may make the same
+    try:
+        np.savez(partial, pixels=pixels, diameters=diameters)
+        partial.replace(file)
+    finally:
+        partial.unlink(missing_ok=True)
     return Crops(pixels, diameters)
 
 
-def _find(path: str, roots: Sequence[Path]) -> Path:
+def _stain(step: StainNormalize) -> list[Any] | None:
+    """Give what a step does with pictures; nothing where it leaves them as they are."""
+    return None if step.source is None else [asdict(step.target), asdict(step.source)]
+
+
+def find(path: str, roots: Sequence[Path]) -> Path:
+    """Give the file of a manifest's path, in the first of the roots that has it."""
     for root in roots:
         if (root / path).is_file():
             return root / path

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .augment import Augmentation, augment, plain
 from .blur import blur_augment
 from .fitting import Plan, check_fitted, fit_steps
-from .pictures import fit_stain, stain_of_groups
+from .pictures import by_slide, fit_stain, stain_of_groups
 from .stain import StainJitter, stain_augment
 from .traditional import Traditional, traditional
 
@@ -16,6 +16,7 @@ __all__ = [
     "Traditional",
     "augment",
     "blur_augment",
+    "by_slide",
     "check_fitted",
     "fit_stain",
     "fit_steps",

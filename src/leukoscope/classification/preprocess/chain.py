@@ -73,6 +73,13 @@ class Chain:
                 image = step(image)
         return image
 
+    def on_picture(self, image: Image, mask: Mask | None) -> tuple[Image, Mask | None]:
+        """Apply the steps on a picture with its cell's mask, which is found before colors change where none is given.
+
+        None still, where the cell does not lie on black.
+        """
+        return self.on_image(image), black_surroundings(image) if mask is None else mask
+
     def on_crop(self, crop: Image, cover: Mask | None = None) -> Image:
         """Apply the steps on crops as the network sees them, uint8 (h, w, 3) or (n, h, w, 3), with their masks."""
         for step in self.steps:
@@ -85,8 +92,5 @@ class Chain:
         if not self.steps:
             return standardize(image, mask, mpp, spec)
         check_image(image, mask)
-        # found before colors change: both look for black surroundings
-        if mask is None:
-            mask = black_surroundings(image)
-        crop, cover = frame(self.on_image(image), mask, mpp, spec)
+        crop, cover = frame(*self.on_picture(image, mask), mpp, spec)
         return self.on_crop(crop, cover if spec.masked else None)

@@ -1,0 +1,41 @@
+"""Room on the disk, asked for before hours of work instead of after."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from leukoscope.errors import LeukoscopeError
+
+__all__ = ["check_space"]
+
+
+def check_space(folder: Path, needed: int, what: str) -> None:
+    """Refuse to begin what will not fit.
+
+    Parameters
+    ----------
+    folder : Path
+        Where it will be written; need not exist yet.
+    needed : int
+        Bytes.
+    what : str
+        For the message: "the checkpoints".
+
+    Raises
+    ------
+    LeukoscopeError
+        With what is free and what is needed.
+    """
+    there = next(part for part in (folder.absolute(), *folder.absolute().parents) if part.exists())
+    free = shutil.disk_usage(there).free
+    if free < needed:
+        raise LeukoscopeError(
+            f"{what} take up to {_size(needed)}, and {_size(free)} are free",
+            "Make room, or choose a folder on another disk.",
+            folder,
+        )
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{-(-count // 1_000_000)} MB"
