@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
@@ -80,12 +81,14 @@ def field_rows(data: Path, work: Path, segmenter: str = "spike") -> list[Row]:
     """Cut the white cells out of ALL-IDB1's fields.
 
     A cell matched to a blast's point is a blast; no cell of a healthy donor's field is one, of which class it is,
-    nobody wrote down. Other cells of patients' fields are left out, those with a point of another kind too: many of
-    them look like the blasts beside them. So are cells that the field's border cuts.
+    nobody wrote down. What was marked as a smudge (`segment/smudges.csv`) is one; what was marked as unclear is left
+    out. So are other cells of patients' fields, those with a point of another kind too: many of them look like the
+    blasts beside them. So are cells that the field's border cuts.
     """
     folder = work / "fields"
     folder.mkdir(parents=True, exist_ok=True)
     finder = get_segmenter(segmenter)
+    marks = _marks()
     rng = np.random.default_rng(0)
     rows = []
     for image_file, points_file, kind, group in fields(data, "all_idb1"):
@@ -100,6 +103,7 @@ def field_rows(data: Path, work: Path, segmenter: str = "spike") -> list[Row]:
         usable = (diameters >= WHITE_CELL_UM[0]) & (diameters <= WHITE_CELL_UM[1])
         places = np.array([p[:2] for p in points]).reshape(-1, 2)
         pairs = dict(match(centers, places, MATCH_UM / mpp))
+        marked = _under(marks.get(f"all_idb1/{image_file.name}", []), found.cells)
         for i in np.flatnonzero(usable).tolist():
             blasts_inside = sum(
                 label == "blast" and found.cells[_inside(y, image, 0), _inside(x, image, 1)] == i + 1
@@ -109,14 +113,16 @@ def field_rows(data: Path, work: Path, segmenter: str = "spike") -> list[Row]:
                 edge in (0, side) for span, side in zip(boxes[i], image.shape, strict=False) for edge in _ends(span)
             ):
                 continue
-            if i in pairs and points[pairs[i]][2] == "blast":
+            if i + 1 in marked:
+                label = marked[i + 1]
+            elif i in pairs and points[pairs[i]][2] == "blast":
                 label = "blast"
             elif kind == "healthy" and not blasts_inside:
                 label = NOT_BLAST
             else:
                 continue
-            if blasts_inside > 1 or (label != "blast" and blasts_inside):
-                continue  # several cells in one outline
+            if label == "unclear" or blasts_inside > 1 or (label != "blast" and blasts_inside):
+                continue  # several cells in one outline, or a smudge that a reader called a blast
             name = f"{image_file.stem}-{i + 1:03d}"
             rows.append(_save(folder, work, name, image, found.cells == i + 1, boxes[i], label, group, "all_idb1", mpp))
         for k, (y, x, radius) in enumerate(_empty_places(found.cells, places, mpp, rng)):
@@ -131,6 +137,7 @@ def negative_rows(data: Path, work: Path, per_field: int = 3) -> list[Row]:
     """Cut BCCD's fields: red cells and platelets by their boxes, as artefacts; white cells, which are no blasts."""
     folder = work / "bccd"
     folder.mkdir(parents=True, exist_ok=True)
+    marks = _marks()
     rng = np.random.default_rng(0)
     rows = []
     for image_file, boxes_file, _, group in fields(data, "bccd"):
@@ -159,10 +166,31 @@ def negative_rows(data: Path, work: Path, per_field: int = 3) -> list[Row]:
             mask = np.zeros_like(inside)
             box = (slice(max(0, y0), y1), slice(max(0, x0), x1))
             mask[box] = inside[box]
-            if inside[box].mean() >= 0.2:
+            kind = _under(marks.get(f"bccd/{image_file.name}", []), mask.astype(np.int32)).get(1, NOT_BLAST)
+            if inside[box].mean() >= 0.2 and kind != "unclear":
                 name = f"{image_file.stem}-wbc{k:02d}"
-                rows.append(_save(folder, work, name, image, mask, box, NOT_BLAST, group, "bccd", mpp))
+                rows.append(_save(folder, work, name, image, mask, box, kind, group, "bccd", mpp))
     return rows
+
+
+Marks = list[tuple[float, float, str]]  # y, x, "smudge", "artefact" or "unclear"
+
+
+def _marks() -> dict[str, Marks]:
+    """Read what was marked in whole fields, by the field's path."""
+    found: dict[str, Marks] = {}
+    with (files("leukotrain") / "segment" / "smudges.csv").open(encoding="utf-8", newline="") as stream:
+        for r in csv.DictReader(stream):
+            kind = "artefact" if r["mark"] == "platelet" else r["mark"]  # as the boxes of BCCD's platelets
+            found.setdefault(r["field"], []).append((float(r["y"]), float(r["x"]), kind))
+    return found
+
+
+def _under(marks: Marks, labels: NDArray[np.int32]) -> dict[int, str]:
+    """Give the mark of each label that has one on it."""
+    height, width = labels.shape
+    at = {int(labels[min(int(y), height - 1), min(int(x), width - 1)]): mark for y, x, mark in marks}
+    return {label: mark for label, mark in at.items() if label}
 
 
 def _save(

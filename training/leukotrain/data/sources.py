@@ -21,7 +21,8 @@ from .split import fold_of, is_held_out
 
 __all__ = ["ASSUMED_MPP", "CLASSES", "LICENSES", "NOT_BLAST", "cnmc_rows", "pbc_rows", "read_rgb", "split_of"]
 
-# The classes that the data support. "smudge", "plasma_cell" and "platelet_clump" have no labels in them.
+# The classes that the data support. "plasma_cell" and "platelet_clump" have no labels in them; smudges were marked for
+# this project (leukotrain/segment/smudges.csv).
 CLASSES: Final = (
     "blast",
     "lymphocyte",
@@ -34,6 +35,7 @@ CLASSES: Final = (
     "myelocyte",
     "metamyelocyte",
     "erythroblast",
+    "smudge",
     "artefact",
 )
 NOT_BLAST: Final = "|".join(c for c in CLASSES if c != "blast")
