@@ -61,9 +61,14 @@ def drawn() -> Any:
 @pytest.fixture(scope="session")
 def finished_case(smear: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A complete case of the smear, its cells those that were drawn; not to be written."""
+    return drawn_case(smear, tmp_path_factory.mktemp("cases") / "smear.leuko", model="drawn")
+
+
+def drawn_case(smear: Path, folder: Path, **said: Any) -> Path:
+    """Make a case of the cells that were drawn, as if a model had classified them."""
     truth = drawn()
     info = SlideInfo.from_slide(open_slide(smear))
-    settings = RunSettings(segmenter="drawn", model="drawn", classes=CLASSES, mpp=MPP, mpp_source="metadata")
+    settings = RunSettings(**{"segmenter": "drawn", "classes": CLASSES, "mpp": MPP, "mpp_source": "metadata"} | said)
     masks = Masks(truth.cells, truth.nuclei, np.ones(int(truth.cells.max()), np.float32), MPP, "given")
     labels = dict(zip(truth.table["cell_id"], truth.table["label"], strict=True)) if "cell_id" in truth.table else {}
     rows = []
@@ -74,7 +79,6 @@ def finished_case(smear: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
         proba = {name: sure if name == label else (1 - sure) / (len(CLASSES) - 1) for name in CLASSES}
         areas = (cell.cell.area * MPP**2, cell.nucleus.area * MPP**2 if cell.nucleus is not None else 0.0)
         rows.append(CellRow(cell.cell, cell.nucleus, cell.x, cell.y, *areas, cell.score, proba, label))
-    folder = tmp_path_factory.mktemp("cases") / "smear.leuko"
     with Case.create(folder, info, settings) as case:
         run = case.begin_run(settings, blocks=1)
         case.add_block(run, 0, rows)

@@ -2,12 +2,14 @@
 
 from ._blocks import Block, analyze_block, blocks_of
 from ._events import BlockDone, Finished, FinishReason, Progress, Started
+from ._explain import CellHeat, explain_cell
 from ._run import analyze, case_folder, run
 from ._settings import Settings
 
 __all__ = [
     "Block",
     "BlockDone",
+    "CellHeat",
     "FinishReason",
     "Finished",
     "Progress",
@@ -17,5 +19,6 @@ __all__ = [
     "analyze_block",
     "blocks_of",
     "case_folder",
+    "explain_cell",
     "run",
 ]

@@ -20,13 +20,15 @@ from leukoscope.segmentation.tiling import read_working, segment_tile, working_s
 from leukoscope.slides import open_slide
 
 if TYPE_CHECKING:
+    from shapely.geometry.base import BaseGeometry
+
     from leukoscope.classification import Classifier
     from leukoscope.segmentation import Segmenter
     from leukoscope.slides import Slide
 
     from ._settings import Settings
 
-__all__ = ["Block", "analyze_block", "blocks_of", "calibrate", "level_for"]
+__all__ = ["Block", "analyze_block", "blocks_of", "calibrate", "cell_crop", "level_for", "slide_model"]
 
 Region = tuple[int, int, int, int]
 
@@ -207,10 +209,10 @@ def _classify(slide: Slide, found: list[FoundCell], settings: Settings) -> list[
     labels = [UNIDENTIFIED] * len(found)
     known: frozenset[str] = frozenset()
     if found and settings.model is not None:
-        model = _slide_model(slide.address, settings.model, settings.device, settings.version)
+        model = slide_model(slide.address, settings.model, settings.device, settings.version)
         level = level_for(slide, settings.mpp, model.mpp)
-        crops = [_crop(slide, level, cell, settings.mpp) for cell in found]
-        images, masks = [image for image, _ in crops], [mask for _, mask in crops]
+        crops = [cell_crop(slide, level, cell.cell, settings.mpp) for cell in found]
+        images, masks = [crop[0] for crop in crops], [crop[1] for crop in crops]
         rows = model.predict_proba(images, masks, settings.mpp * slide.downsamples[level])
         probabilities = [dict(zip(model.classes, map(float, row), strict=True)) for row in rows]
         labels = model.labels(rows)
@@ -238,18 +240,39 @@ def _own_label(kind: str, label: str, known: frozenset[str]) -> str:
     return label if own is None or own in known else own
 
 
-def _crop(slide: Slide, level: int, cell: FoundCell, mpp: float) -> tuple[np.ndarray, np.ndarray]:
-    """Read the pixels around a cell, (h, w, 3) uint8, and the cell's mask there, (h, w) bool."""
+def cell_crop(
+    slide: Slide, level: int, outline: BaseGeometry, mpp: float
+) -> tuple[np.ndarray, np.ndarray, tuple[int, int]]:
+    """Read what the classifier is shown of a cell.
+
+    Parameters
+    ----------
+    slide : Slide
+    level : int
+    outline : shapely geometry
+        Of the cell, level-0 px.
+    mpp : float
+        µm per level-0 px.
+
+    Returns
+    -------
+    image : uint8 (h, w, 3)
+        The pixels around the cell.
+    mask : bool (h, w)
+        The cell.
+    corner : (int, int)
+        Where their first pixel lies, (y, x) in px of the level.
+    """
     downsample = slide.downsamples[level]
     margin = CROP_MARGIN_UM / mpp
-    x0, y0, x1, y1 = cell.cell.bounds
+    x0, y0, x1, y1 = outline.bounds
     height, width = slide.levels[level].shape[:2]
     top, left = max(math.floor((y0 - margin) / downsample), 0), max(math.floor((x0 - margin) / downsample), 0)
     bottom = min(math.ceil((y1 + margin) / downsample), height)
     right = min(math.ceil((x1 + margin) / downsample), width)
     image = slide.read((top, left, bottom - top, right - left), level)
-    mask = rasterize(cell.cell, image.shape[:2], origin=(top, left), scale=downsample)
-    return image, mask
+    mask = rasterize(outline, image.shape[:2], origin=(top, left), scale=downsample)
+    return image, mask, (top, left)
 
 
 # One slide, one segmenter and one model per process, however many blocks it works on.
@@ -269,7 +292,8 @@ def _model(name: str, device: str, version: str) -> Classifier:
 
 
 @lru_cache(maxsize=2)
-def _slide_model(address: str, name: str, device: str, version: str) -> Classifier:
+def slide_model(address: str, name: str, device: str, version: str) -> Classifier:
+    """Load a model for one slide; `version` is that of the settings, and changes with the slide's and model's files."""
     model = _model(name, device, version)
     return model.for_slide(_slide(address, version).overview()) if model.chain.looks_at_slide else model
 

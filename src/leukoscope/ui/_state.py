@@ -281,7 +281,9 @@ class Session:
         return self.case
 
     def _drop_layers(self) -> None:
-        for layer in (self.overlay, self.cells):
+        # what was laid over the cells would mislead over those of another case
+        laid = [layer for layer in self.viewer.layers if "why" in layer.metadata.get("leukoscope", {})]
+        for layer in (self.overlay, self.cells, *laid):
             if layer is not None:
                 self.viewer.layers.remove(layer)
 
