@@ -20,7 +20,7 @@ from torch import nn
 from leukoscope.classification.crops import CropSpec
 from leukoscope.classification.device import resolve_device
 from leukoscope.classification.networks import sketch
-from leukoscope.classification.preprocess import Chain, Normalize, steps_to_json
+from leukoscope.classification.preprocess import Chain, Normalize, steps_from_json, steps_to_json
 from leukoscope.errors import SettingsError
 
 from .checkpoint import Checkpoint, bytes_needed
@@ -109,6 +109,8 @@ def fit(
         The folder holds the checkpoint of another run, there is no room for one, or the loss is no number any more.
     """
     chain, normalize = chain or Chain(), normalize or Normalize()
+    steps, tensors = steps_to_json(chain.steps)
+    steps_from_json(json.loads(json.dumps(steps)), tensors, spec.size)  # what no bundle could keep is refused now
     device = _checks(manifest, crops, chain, normalize, settings)
     torch.manual_seed(settings.seed)
     torch.set_num_threads(settings.threads)

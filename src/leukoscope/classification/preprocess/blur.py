@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Self
 
 import numpy as np
 import torch
 
-from .base import Image, Mask, Step
+from .base import Crops, FittedOn, Image, Mask, Masks, Step
 
 __all__ = ["GaussianBlur", "blurred"]
 
@@ -59,6 +60,12 @@ class GaussianBlur(Step):
 
     name: ClassVar[str] = "gaussian_blur"
     sigma: float = 1.0
+
+    @classmethod
+    def fit(cls, crops: Crops, masks: Masks, groups: Sequence[str], *, sigma: float = 1.0) -> Self:
+        """Take the width as given: nothing of the crops decides it. Else as `Step.fit`."""
+        FittedOn.of(crops, groups)
+        return cls(None, sigma)
 
     def parameters(self) -> dict[str, Any]:
         """Give the parameters as plain JSON values."""
