@@ -79,6 +79,7 @@ class SpikingUNet(nn.Module):
         self.up1 = layer(nn.ConvTranspose2d(b, a, 2, stride=2, bias=bias), a)
         self.join1 = layer(nn.Conv2d(2 * a, a, 3, padding=1, bias=bias), a)
         self.head = nn.Conv2d(a + pixels, len(OUTPUTS) * FOLD**2, 3, padding=1)
+        self.to(memory_format=torch.channels_last)  # what processors' convolutions are quickest with
 
     def forward(self, density: Tensor, gate: Tensor | None = None) -> Tensor:
         """Give the logits of nucleus, cell and centers.
@@ -106,7 +107,7 @@ class SpikingUNet(nn.Module):
         return {n: burst(count, self.steps) for n, count in zip(LAYERS, self._layers(density, gate), strict=True)}
 
     def _fold(self, density: Tensor) -> Tensor:
-        return functional.pixel_unshuffle(density, FOLD)
+        return functional.pixel_unshuffle(density, FOLD).contiguous(memory_format=torch.channels_last)
 
     def _readout(self, density: Tensor, counts: Tensor) -> Tensor:
         seen = torch.cat([counts, self._fold(density).to(counts.dtype)], 1)
@@ -125,16 +126,16 @@ class SpikingUNet(nn.Module):
 
     def _layers(self, density: Tensor, gate: Tensor | None) -> list[Tensor]:
         """Run all spiking layers; give how much each neuron fires, (B, maps, y, x)."""
-        gates: dict[int, Tensor] = {}
+        gates: dict[torch.Size, Tensor] = {}
 
         def fire(layer: nn.Module, parts: Tensor) -> Tensor:
             out = self._fire(self._current(layer, parts))
             if gate is None:
                 return out
-            times = out.shape[-1] // gate.shape[-1]
-            if times not in gates:
-                gates[times] = functional.interpolate(gate.to(out.dtype), scale_factor=times)
-            return out * gates[times] if self.norm else out.mul_(gates[times])
+            if out.shape not in gates:  # of all maps: a product that repeats one along the maps is five times as slow
+                open_ = functional.interpolate(gate.to(out.dtype), scale_factor=out.shape[-1] // gate.shape[-1])
+                gates[out.shape] = open_.expand(out.shape).contiguous(memory_format=torch.channels_last)
+            return out * gates[out.shape] if self.norm else out.mul_(gates[out.shape])
 
         stem = fire(self.stem, self._fold(density))
         down1 = fire(self.down1, stem)
