@@ -179,10 +179,10 @@ Marks = list[tuple[float, float, str]]  # y, x, "smudge", "artefact" or "unclear
 def _marks() -> dict[str, Marks]:
     """Read what was marked in whole fields, by the field's path."""
     found: dict[str, Marks] = {}
-    with (files("leukotrain") / "segment" / "smudges.csv").open(encoding="utf-8", newline="") as stream:
-        for r in csv.DictReader(stream):
-            kind = "artefact" if r["mark"] == "platelet" else r["mark"]  # as the boxes of BCCD's platelets
-            found.setdefault(r["field"], []).append((float(r["y"]), float(r["x"]), kind))
+    text = (files("leukotrain") / "segment" / "smudges.csv").read_text(encoding="utf-8")
+    for r in csv.DictReader(text.splitlines()):
+        kind = "artefact" if r["mark"] == "platelet" else r["mark"]  # as the boxes of BCCD's platelets
+        found.setdefault(r["field"], []).append((float(r["y"]), float(r["x"]), kind))
     return found
 
 
