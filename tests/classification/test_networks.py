@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import math
 import socket
 
+import numpy as np
 import pytest
 import timm
 import torch
@@ -10,7 +12,16 @@ from leukoscope.classification.networks import ARCHITECTURES, build, default_siz
 from leukoscope.classification.networks.__main__ import main
 from leukoscope.errors import SettingsError
 
-OWN = ("cnn", "cnn_rnn", "cnn_rnn_concat", "resnet31", "resnet31_500", "resnet31_rgb_1200", "wpat")
+OWN = (
+    "cnn",
+    "cnn_rnn",
+    "cnn_rnn_concat",
+    "resnet31",
+    "resnet31_500",
+    "resnet31_rgb_1200",
+    "tf_efficientnet_lite0_sized",
+    "wpat",
+)
 FAST = ("tf_efficientnet_lite0", "mobilenetv2_100", "convnextv2_atto", "vit_small_patch16_224", "test_convnext")
 HEAVY = tuple(name for name in ARCHITECTURES if name not in OWN + FAST)
 
@@ -100,6 +111,22 @@ def test_the_rnn_reads_rows_in_order():
     with torch.inference_mode():
         read = network.rnn(image.mean(1))[1][0]
         assert not torch.allclose(read, network.rnn(image.mean(1).flip(1))[1][0], atol=1e-4)
+
+
+def test_a_sized_network_is_told_how_large_the_cell_is_and_nothing_else_by_that():
+    network = build("tf_efficientnet_lite0_sized", 3, 112).eval()
+    y, x = np.mgrid[:112, :112] - 55.5
+
+    def size(radius, value, turn=0):
+        cell = np.where(np.hypot(y * (1.3 if turn else 1 / 1.3), x) < radius, value, 1.0).astype(np.float32)
+        with torch.no_grad():
+            return network.forward_head(network.forward_features(torch.tensor(cell).expand(1, 3, -1, -1)), True)[0, -2:]
+
+    small, large = size(25, 0.2), size(40, 0.2)
+    assert large[0] - small[0] == pytest.approx(math.log(40 / 25) / 0.15, rel=0.02)
+    assert large[1] == pytest.approx(float(large[0] ** 2))
+    assert torch.equal(size(25, -0.9), small)
+    assert size(25 * 1.3, 0.2, turn=1) == pytest.approx(small, rel=0.02)  # the same ellipse, lying
 
 
 def test_weights_of_wpat_fit_every_size():

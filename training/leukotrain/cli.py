@@ -148,8 +148,10 @@ def fit(
 
 def _sources(architecture: str, weights: list[str] | None) -> tuple[str, ...]:
     """Give where first weights are from: as named; else the package's where it has some, else nowhere."""
+    from .initial import packaged
+
     if weights is None:
-        return ("package",) if architecture in ("tf_efficientnet_lite0", "wpat") else ()
+        return ("package",) if packaged(architecture) else ()
     return tuple(w for w in weights if w != "none")
 
 

@@ -213,8 +213,8 @@ def _balanced(rows: Sequence[Row], train: Sequence[int], settings: Settings) -> 
 
 def _freeze(network: nn.Module, stages: int) -> nn.Module:
     """Fix the stem and the first stages, and give them as one module."""
-    parts: Any = network
-    staged = stages and hasattr(network, "conv_stem") and hasattr(network, "blocks")
+    parts: Any = getattr(network, "body", network)
+    staged = stages and hasattr(parts, "conv_stem") and hasattr(parts, "blocks")
     early = nn.ModuleList([parts.conv_stem, parts.bn1, *parts.blocks[:stages]] if staged else [])
     for parameter in early.parameters():
         parameter.requires_grad = False

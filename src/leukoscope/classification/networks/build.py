@@ -14,6 +14,7 @@ from torch import nn
 from ...errors import SettingsError
 from .cnn import CNN, CNNRNN
 from .resnet31 import ResNet31
+from .sized import Sized
 from .wpat import WPAT
 
 __all__ = ["ARCHITECTURES", "OWN", "build", "default_size", "sketch"]
@@ -29,6 +30,7 @@ OWN: Final[Mapping[str, tuple[Callable[[int, int], nn.Module], int]]] = {
     "resnet31_rgb": (partial(ResNet31, color=True), 100),
     "resnet31_rgb_500": (partial(ResNet31, hidden=500, color=True), 100),
     "resnet31_rgb_1200": (partial(ResNet31, hidden=1200, color=True), 224),
+    "tf_efficientnet_lite0_sized": (partial(Sized, body="tf_efficientnet_lite0"), 112),
     "wpat": (WPAT, 112),
 }
 
