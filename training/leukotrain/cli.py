@@ -61,7 +61,7 @@ def fit(
     name: Annotated[str, typer.Option(help="The model's name.")] = "blood",
     architecture: Annotated[
         str, typer.Option(help="The network: timm's name, or one of docs/networks.md.")
-    ] = "tf_efficientnet_lite0",
+    ] = "tf_efficientnet_lite0_sized",
     weights: Annotated[
         list[str] | None,
         typer.Option(help="First weights: a safetensors file, 'package' (ImageNet, EfficientNet-Lite0), or 'none'."),

@@ -68,7 +68,8 @@ class Settings:
     patience : int
         Epochs without a better validation loss after which training ends.
     shares : mapping of str to float
-        How often each source is drawn; within a source, labels by the square root of their number.
+        How often each source is drawn; within a source, labels by the square root of their number. C-NMC is drawn
+        little: of its few donors a network soon learns the looks instead of the cells.
     val_shares : mapping of str to float
         How much each source counts in validation. C-NMC counts little: no healthy donor of it can be spared for
         validation, and blasts alone would favor a model that calls everything a blast.
@@ -100,7 +101,7 @@ class Settings:
         A setting out of its range.
     """
 
-    architecture: str = "tf_efficientnet_lite0"
+    architecture: str = "tf_efficientnet_lite0_sized"
     sources: tuple[str, ...] = (PACKAGE,)
     epochs: int = 12
     epoch_cells: int = 5120
@@ -111,7 +112,7 @@ class Settings:
     average: float = 0.99
     patience: int = 5
     shares: Mapping[str, float] = field(
-        default_factory=lambda: {"cnmc": 0.34, "all_idb1": 0.22, "pbc": 0.34, "bccd": 0.1}
+        default_factory=lambda: {"cnmc": 0.12, "all_idb1": 0.25, "pbc": 0.53, "bccd": 0.1}
     )
     val_shares: Mapping[str, float] = field(
         default_factory=lambda: {"cnmc": 0.1, "all_idb1": 0.2, "pbc": 0.65, "bccd": 0.05}

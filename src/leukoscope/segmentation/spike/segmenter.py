@@ -133,7 +133,8 @@ class SpikeSegmenter(GridSegmenter):
         shut = functional.interpolate((~gate).to(logits.dtype), scale_factor=self.align).bool()
         bits = logits.masked_fill_(shut, -torch.inf).cpu().view(torch.int16).numpy()
         # A table gives the 2^16 logits there are the same probabilities on every machine; an exp does not.
-        return self._table[bits.view(np.uint16)]
+        probabilities: Map = self._table[bits.view(np.uint16)]
+        return probabilities
 
 
 Blocks = tuple[slice, slice]
