@@ -156,17 +156,22 @@ def evaluate(
 def threshold_of(model: Classifier, manifest: Manifest, roots: Sequence[Path], log: Log) -> Threshold | None:
     """Choose the probability at which a cell is called a blast, on the real cells of split "val" alone (guard 13).
 
-    None where the model knows no blasts, or "val" has no blasts or nothing else.
+    Of sources that show both blasts and other cells there, where there are any: another laboratory's cells are easily
+    told from blasts, and would put the threshold low. None where the model knows no blasts, or "val" has none or
+    nothing else.
     """
     rows = [row for row in manifest if row.split == "val" and not row.synthetic]
     known = facts(rows, model.classes).blast
     if BLAST not in model.classes or not (known == 1).any() or not (known == 0).any():
         log("no threshold for blasts: it takes blasts and other cells in val, and a model that knows blasts")
         return None
-    chosen = [row for row, blast in zip(rows, known, strict=True) if blast >= 0]
+    source = np.array([row.source for row in rows])
+    both = [s for s in set(source) if {0, 1} <= set(known[source == s].tolist())]
+    used = (known >= 0) & (np.isin(source, both) | (not both))
+    chosen = [row for row, use in zip(rows, used, strict=True) if use]
     log(f"{len(chosen)} validation cells, for the threshold")
     proba = predict(model, chosen, roots)
-    return choose_threshold(known[known >= 0] == 1, proba[:, model.classes.index(BLAST)])
+    return choose_threshold(known[used] == 1, proba[:, model.classes.index(BLAST)])
 
 
 def _speed(model: Classifier, rows: Sequence[Row], roots: Sequence[Path]) -> list[Metric]:
