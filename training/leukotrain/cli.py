@@ -203,6 +203,47 @@ def evaluate(
 
 
 @app.command()
+def probe(
+    model: Annotated[str, typer.Argument(help="A shipped model's name or a bundle's folder.")],
+    data: Data = DATA,
+    work: Work = WORK,
+    manifest: Annotated[
+        Path | None, typer.Option(help="A manifest of one's own, CSV or JSON, in place of the prepared data sets.")
+    ] = None,
+    root: Annotated[
+        list[Path] | None, typer.Option(help="Where its paths are looked for; may be repeated. Default: its folder.")
+    ] = None,
+    cells: Annotated[int, typer.Option(min=2, help="Cells of each source and class, at most.")] = 300,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the cells drawn and of the changes of style.")] = 0,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Also write the figures to this file.")] = None,
+) -> None:
+    """Show what a model relies on: the cell, or the style of the laboratory that a class comes from."""
+    from leukoscope.classification import load_model
+
+    from .data.manifest import Manifest
+    from .prepare import prepare as make
+    from .probe import markdown
+    from .probe import probe as run
+
+    classifier = load_model(model)
+    rows = make(data, work, _say) if manifest is None else Manifest.read(manifest)
+    roots = (work, data) if manifest is None else tuple(root or [manifest.parent])
+    if manifest is not None:
+        rows.check_files(roots)
+    sections = run(classifier, rows, roots, work, data if manifest is None else None, cells, seed, _say)
+    if json_file is not None:
+        values = {title: [m.to_json() for m in metrics] for title, metrics in sections.items()}
+        about = {"model": classifier.bundle.name, "fingerprint": classifier.fingerprint, "cells": cells, "seed": seed}
+        text = json.dumps({**about, "manifest_sha256": rows.sha256, "figures": values}, indent=1, ensure_ascii=False)
+        try:
+            json_file.write_text(text + "\n", encoding="utf-8")
+        except OSError as error:
+            remedy = "Give a file in a folder that exists and can be written."
+            raise SettingsError(f"{json_file} cannot be written ({error.strerror})", remedy) from error
+    typer.echo(markdown(sections))
+
+
+@app.command()
 def segment(
     out: Annotated[Path, typer.Option("--out", help="Folder that receives the weights.")],
     data: Data = DATA,

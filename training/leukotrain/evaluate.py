@@ -23,7 +23,7 @@ from .figures import by_class, facts, measure, unknown_labels
 from .metrics import Metric, share
 from .transforms import by_slide
 
-__all__ = ["Evaluation", "evaluate", "load", "predict", "threshold_of"]
+__all__ = ["Evaluation", "evaluate", "left_out_metric", "load", "predict", "threshold_of"]
 
 Probabilities = NDArray[np.float32]
 Log = Callable[[str], None]
@@ -130,19 +130,10 @@ def evaluate(
     proba = predict(model, rows, roots)
     metrics = measure(rows, proba, model.classes, threshold)
     classes = by_class(rows, proba, model.classes)
-    if BLAST in model.classes and left_out is not None:
+    if left_out is not None:
         say("JTSC's white cells")
-        images, masks, groups = left_out_cells(left_out)
-        if images:
-            called = np.empty(len(images), bool)
-            for one, its in by_slide(model, groups, images.__getitem__):
-                proba = one.predict_proba([images[i] for i in its], [masks[i] for i in its])
-                called[its] = proba.argmax(axis=1) == model.classes.index(BLAST)
-            value, low, high = share(called, np.array(groups))
-            note = "nothing of this source was trained on; scale not known"
-            metrics.append(
-                Metric("called blast", "JTSC, white cells", value, low, high, len(images), len(set(groups)), note)
-            )
+        metric = left_out_metric(model, left_out)
+        metrics += [] if metric is None else [metric]
     say("speed")
     metrics += _speed(model, rows, roots)
     if baselines:
@@ -151,6 +142,30 @@ def evaluate(
         say("baselines")
         metrics += baseline_metrics(manifest, roots, model.bundle.crop, model.classes, cache)
     return Evaluation(metrics, classes, rows, proba, threshold, unknown)
+
+
+def left_out_metric(model: Classifier, data: Path, mpp: float | None = None) -> Metric | None:
+    """Measure which share of JTSC's white cells is called blast; None without any, or where blasts are not known.
+
+    Parameters
+    ----------
+    model : Classifier
+    data : Path
+        The folder of the data sets.
+    mpp : float, optional
+        µm per pixel to tell the model; the set does not give it.
+    """
+    images, masks, groups = left_out_cells(data) if BLAST in model.classes else ([], [], [])
+    if not images:
+        return None
+    called = np.empty(len(images), bool)
+    for one, its in by_slide(model, groups, images.__getitem__):
+        proba = one.predict_proba([images[i] for i in its], [masks[i] for i in its], mpp)
+        called[its] = proba.argmax(axis=1) == model.classes.index(BLAST)
+    value, low, high = share(called, np.array(groups))
+    cells = "JTSC, white cells" if mpp is None else f"JTSC, white cells, at {mpp:g} µm/px"
+    note = "nothing of this source was trained on" + ("; scale not known" if mpp is None else "")
+    return Metric("called blast", cells, value, low, high, len(images), len(set(groups)), note)
 
 
 def threshold_of(model: Classifier, manifest: Manifest, roots: Sequence[Path], log: Log) -> Threshold | None:
