@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import math
 import socket
 
@@ -8,7 +9,7 @@ import pytest
 import timm
 import torch
 
-from leukoscope.classification.networks import ARCHITECTURES, build, default_size, sketch
+from leukoscope.classification.networks import ARCHITECTURES, build, default_size, fold_norms, sketch
 from leukoscope.classification.networks.__main__ import main
 from leukoscope.errors import SettingsError
 
@@ -127,6 +128,26 @@ def test_a_sized_network_is_told_how_large_the_cell_is_and_nothing_else_by_that(
     assert large[1] == pytest.approx(float(large[0] ** 2))
     assert torch.equal(size(25, -0.9), small)
     assert size(25 * 1.3, 0.2, turn=1) == pytest.approx(small, rel=0.02)  # the same ellipse, lying
+
+
+@pytest.mark.parametrize(
+    ("name", "left"), [("tf_efficientnet_lite0", 0), ("tf_efficientnet_lite0_sized", 0), ("resnet18", 20)]
+)
+def test_folding_the_norms_changes_nothing_but_the_time(name, left):
+    torch.manual_seed(0)
+    network = build(name, 3, 64).eval()
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.1)
+            module.running_var.uniform_(0.5, 2)
+            module.weight.data.uniform_(0.5, 1.5)
+            module.bias.data.normal_(0, 0.1)
+    folded = fold_norms(copy.deepcopy(network))
+    x = torch.rand(4, 3, 64, 64) * 2 - 1
+    with torch.no_grad():
+        assert torch.allclose(folded(x), network(x), atol=1e-4)
+        assert folded(x).std() > 1e-3
+    assert sum(isinstance(m, torch.nn.BatchNorm2d) for m in folded.modules()) == left
 
 
 def test_weights_of_wpat_fit_every_size():

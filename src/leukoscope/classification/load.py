@@ -9,7 +9,7 @@ from typing import Final
 from ..errors import BundleError, SettingsError
 from .bundle import read_bundle
 from .model import Classifier
-from .networks import build, sketch
+from .networks import build, fold_norms, sketch
 
 __all__ = ["load_model", "model_names"]
 
@@ -72,4 +72,4 @@ def load_model(name_or_folder: str | os.PathLike[str], device: str = "auto") -> 
         )
     network = build(*named)
     network.load_state_dict(weights)  # copied into float32
-    return Classifier(bundle, network, device)
+    return Classifier(bundle, fold_norms(network.eval()), device)

@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from .build import ARCHITECTURES, build, default_size, sketch
+from .fold import fold_norms
 
-__all__ = ["ARCHITECTURES", "build", "default_size", "sketch"]
+__all__ = ["ARCHITECTURES", "build", "default_size", "fold_norms", "sketch"]
