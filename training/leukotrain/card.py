@@ -95,6 +95,7 @@ def card(bundle: Bundle) -> str:
     sources = set(bundle.training["groups"])
     terms = [f"| {x['source']} | {x['license']} | {x.get('use', '')} |" for x in bundle.licenses]
     terms += [f"| {source} | its owner's | cells |" for source in sorted(sources - KNOWN.keys())]
+    also = bundle.training.get("settings", {}).get("also", ())
     steps = ", ".join(step.name for step in bundle.steps)
     parts = [
         f"# {bundle.name}",
@@ -105,6 +106,10 @@ def card(bundle: Bundle) -> str:
         f"{bundle.threshold:.2f} is called unidentified.",
         f"**What the labels are**: {PUBLIC_LABELS if sources <= KNOWN.keys() else 'as their data sets give them.'}",
         f"**Groups seen in training and validation**: {groups}; listed in model.json.",
+        f"**Trained on all groups** of {', '.join(also)}: figures on these are of a model of the same settings that "
+        "was trained without the groups it was measured on."
+        if also
+        else "",
         "**Scale**: µm per pixel should be given. A crop without is taken at "
         + ", ".join(f"{v} µm/px ({k})" for k, v in bundle.crop.assumed_mpp.items())
         + f" if that makes the cell {bundle.crop.plausible_um[0]:g} to {bundle.crop.plausible_um[1]:g} µm wide, "

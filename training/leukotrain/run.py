@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,7 +24,7 @@ from .fit import Fitted, Progress, Settings, fit, run_identity
 from .space import check_space
 from .transforms import Plan, fit_stain, fit_steps, stain_of_groups
 
-__all__ = ["NORMALIZATIONS", "classes_of", "is_first_process", "shares_of", "train"]
+__all__ = ["NORMALIZATIONS", "classes_of", "is_first_process", "shares_of", "train", "with_held_out"]
 
 NORMALIZATIONS: Final = ("half", "fitted")
 STAIN: Final = StainNormalize.name
@@ -42,6 +43,21 @@ def classes_of(manifest: Manifest) -> tuple[str, ...]:
     """
     found = {label for row in manifest for label in row.allowed}
     return tuple(TAXONOMY.order(label for label in found if not found & set(TAXONOMY.parts(label)[1:])))
+
+
+def with_held_out(manifest: Manifest, sources: Sequence[str]) -> Manifest:
+    """Move the test cells of some sources to "train".
+
+    Raises
+    ------
+    SettingsError
+        A source that has no test cells.
+    """
+    missing = set(sources) - {row.source for row in manifest if row.split == "test"}
+    if missing:
+        raise SettingsError(f"no held-out cells of {min(missing)}", "Name a source of the manifest that has some.")
+    moved = [replace(r, split="train") if r.split == "test" and r.source in sources else r for r in manifest]
+    return Manifest(moved) if sources else manifest
 
 
 def shares_of(manifest: Manifest, split: str) -> dict[str, float]:

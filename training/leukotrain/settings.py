@@ -79,6 +79,9 @@ class Settings:
         networks without EfficientNet's stages, and of those that start from random weights, none do.
     coverage : float
         The unidentified threshold keeps this share of the validation cells.
+    also : tuple of str
+        Sources whose held-out groups are trained on, too: for the model that ships, once the recipe is measured on
+        them. Nothing can be measured on these sources any more.
     augmentation : Augmentation, Traditional or None
         None: crops as they are.
     precision : str
@@ -121,6 +124,7 @@ class Settings:
     threads: int = 2
     frozen: int = 2
     coverage: float = 0.97
+    also: tuple[str, ...] = ()
     augmentation: Augmentation | Traditional | None = field(default_factory=Augmentation)
     precision: str = "32-true"
     accumulate: int = 1
