@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
@@ -17,7 +18,7 @@ from leukoscope.errors import SettingsError
 from .settings import Progress
 from .transforms import Augmentation, Traditional
 
-__all__ = ["augmentation", "plan", "shown"]
+__all__ = ["arm_plan", "augmentation", "plan", "shown"]
 
 AUGMENTATIONS: Final = ("style", "traditional", "none")
 
@@ -43,6 +44,25 @@ def plan(steps: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
             settings[key] = _value(value)
         found.append((name, settings))
     return found
+
+
+def arm_plan(text: str) -> tuple[list[tuple[str, dict[str, Any]]], str]:
+    """Read the steps of one arm of a comparison, such as "stain_normalize+alhe:tile=28,clip=2"; "" for none.
+
+    Returns
+    -------
+    plan : list
+        As of `plan`.
+    normalize : str
+        "fitted" where one of the steps is "normalize", else "half".
+
+    Raises
+    ------
+    SettingsError
+        As `plan`.
+    """
+    steps = re.split(r"\+(?![0-9])", text) if text else []  # not the plus of 1e+3
+    return plan([step for step in steps if step != "normalize"]), "fitted" if "normalize" in steps else "half"
 
 
 def _value(text: str) -> Any:

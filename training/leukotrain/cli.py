@@ -244,6 +244,98 @@ def probe(
 
 
 @app.command()
+def compare(
+    architecture: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A network; may be repeated. Default: all of docs/networks.md, or with --steps the usual one."
+        ),
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Six small networks of the zoo in place of all.")] = False,
+    without: Annotated[list[str] | None, typer.Option(help="A network to leave out; may be repeated.")] = None,
+    steps: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="An arm with these preprocessing steps, joined by '+', such as stain_normalize+alhe:tile=28,clip=2; "
+            "'normalize' stands for --normalize fitted, 'each' for an arm of every step. May be repeated; the arm "
+            "without steps is always beside.",
+        ),
+    ] = None,
+    random: Annotated[bool, typer.Option("--random", help="Start every network from random weights.")] = False,
+    source: Annotated[str | None, typer.Option(help="Train and measure on this source alone, such as cnmc.")] = None,
+    data: Data = DATA,
+    work: Work = WORK,
+    manifest: Annotated[
+        Path | None, typer.Option(help="A manifest of one's own, CSV or JSON, in place of the prepared data sets.")
+    ] = None,
+    root: Annotated[
+        list[Path] | None, typer.Option(help="Where its paths are looked for; may be repeated. Default: its folder.")
+    ] = None,
+    augment: Annotated[str, typer.Option(help="style (the shipped model's), traditional or none.")] = "style",
+    epochs: Annotated[int, typer.Option(min=1, help="Passes, of every arm.")] = 12,
+    epoch_cells: Annotated[int, typer.Option(min=1, help="Cells drawn in a pass.")] = 5120,
+    batch: Annotated[int, typer.Option(min=1, help="Cells at a time.")] = 32,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    seed: Annotated[list[int] | None, typer.Option(help="Of all randomness; repeated, arms run with each.")] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Processor threads.")] = 2,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the trained bundles, in the work folder.")] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="JSON file for all figures; the table lies beside it (.md). Default: in the work folder."),
+    ] = None,
+) -> None:
+    """Train several networks, or one with and without steps, alike on one split, and print one table.
+
+    A killed comparison goes on when called again; what is done is not done again.
+    """
+    from leukoscope.classification.networks import ARCHITECTURES
+
+    from . import _options as options
+    from ._arms import QUICK, arms_of, restricted
+    from .compare import Result
+    from .compare import compare as run
+    from .compare_table import write
+    from .data.manifest import Manifest
+    from .data.sources import CLASSES
+    from .guards import check_all, seed_given
+    from .prepare import SPEC
+    from .prepare import prepare as make
+    from .run import classes_of, shares_of
+    from .settings import Settings
+
+    zoo: tuple[str, ...] = QUICK if quick else (Settings().architecture,) if steps else ARCHITECTURES
+    names = [name for name in architecture or zoo if name not in (without or ())]
+    seeds = seed or [0]
+    arms = arms_of(names, steps or (), seeds, random)
+    settings = Settings(
+        epochs=epochs,
+        epoch_cells=epoch_cells,
+        batch=batch,
+        threads=threads,
+        device=device,
+        augmentation=options.augmentation(augment),
+    )
+    if root and manifest is None:
+        raise SettingsError("--root without --manifest", "Name the manifest whose pictures lie there.")
+    cells = restricted(make(data, work, _say) if manifest is None else Manifest.read(manifest), source)
+    roots = (work, data) if manifest is None else tuple(root or [manifest.parent])
+    cells.check_classes()
+    cells.check_files(roots)
+    check_all(cells, roots, also={11: lambda: seed_given(seeds[0])})
+    classes: tuple[str, ...] = CLASSES
+    if manifest is not None or source is not None:
+        classes = classes_of(cells)
+        settings = replace(settings, shares=shares_of(cells, "train"), val_shares=shares_of(cells, "val"))
+    out = out or work / "compare" / "comparison.json"
+    results: list[Result] = []
+    with options.shown(True) as progress:
+        for result in run(arms, cells, roots, work, classes, SPEC, settings, keep=keep, log=_say, progress=progress):
+            results.append(result)
+            text = write(out, results, cells, settings, SPEC.size)  # after each arm: a long run shows how far it is
+    typer.echo(text)
+
+
+@app.command()
 def segment(
     out: Annotated[Path, typer.Option("--out", help="Folder that receives the weights.")],
     data: Data = DATA,

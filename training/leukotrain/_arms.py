@@ -1,0 +1,125 @@
+"""What is compared: networks, steps and seeds; and the crops and cells that they all see."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from leukoscope.classification.crops import CropSpec
+from leukoscope.classification.networks import default_size, sketch
+from leukoscope.classification.preprocess import STEPS
+from leukoscope.errors import SettingsError
+
+from ._options import arm_plan
+from .data.manifest import Manifest, ManifestError
+from .initial import PACKAGE, packaged
+
+__all__ = ["EVERY_STEP", "QUICK", "Arm", "arms_of", "crops_for", "restricted"]
+
+# One of each kind, the smaller ones: for a processor and an afternoon.
+QUICK: Final = ("tf_efficientnet_lite0", "mobilenetv2_100", "convnextv2_atto", "resnet31", "cnn_rnn", "wpat")
+# Each preprocessing step alone, with its usual settings.
+EVERY_STEP: Final = (*(name for name, step in STEPS.items() if step.stage != "vector"), "normalize")
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One of the things compared.
+
+    Attributes
+    ----------
+    architecture : str
+    steps : str
+        Preprocessing, as for `_options.arm_plan`; "" for none.
+    seed : int
+    random : bool
+        Start from random weights even where the installed package has some.
+    """
+
+    architecture: str
+    steps: str = ""
+    seed: int = 0
+    random: bool = False
+
+    @property
+    def name(self) -> str:
+        """What it is called in the table, the seed aside."""
+        return f"{self.architecture}, {self.steps}" if self.steps else self.architecture
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Where its first weights are from, as `Settings` takes it."""
+        return (PACKAGE,) if packaged(self.architecture) and not self.random else ()
+
+    @property
+    def weights(self) -> str:
+        """The same, for the table."""
+        if not self.sources:
+            return "random"
+        return "ImageNet (backbone)" if self.architecture == "wpat" else "ImageNet"
+
+
+def restricted(manifest: Manifest, source: str | None) -> Manifest:
+    """Give the part of a manifest that is of one source; all of it without one.
+
+    Raises
+    ------
+    ManifestError
+        There is no such source in it.
+    """
+    if source is None:
+        return manifest
+    rows = [row for row in manifest if row.source == source]
+    if not rows:
+        there = ", ".join(sorted({row.source for row in manifest}))
+        raise ManifestError(f"no cells of source {source!r}", f"There are: {there}.", manifest.file)
+    return Manifest(rows, manifest.file)
+
+
+def arms_of(
+    architectures: Sequence[str], steps: Sequence[str] = (), seeds: Sequence[int] = (0,), random: bool = False
+) -> list[Arm]:
+    """Give every architecture with every choice of steps and every seed, the plain arm first.
+
+    Parameters
+    ----------
+    architectures : sequence of str
+    steps : sequence of str
+        Each an arm's steps, such as "alhe:tile=28,clip=2" or "stain_normalize+alhe"; "each" stands for `EVERY_STEP`.
+    seeds : sequence of int
+    random : bool
+        Start all from random weights.
+
+    Raises
+    ------
+    SettingsError
+        An unknown step, a setting that is not NAME=VALUE, or no arms at all.
+    """
+    choices = ["", *(one for text in steps for one in (EVERY_STEP if text == "each" else (text,)))]
+    for text in filter(None, choices):
+        arm_plan(text)
+    if not architectures or not seeds:
+        raise SettingsError("nothing to compare", "Name an architecture and a seed.")
+    return list(dict.fromkeys(Arm(a, text, seed, random) for a in architectures for text in choices for seed in seeds))
+
+
+def crops_for(architecture: str, classes: int, spec: CropSpec) -> CropSpec:
+    """Give the crops that an architecture sees: `spec`, or the same field of view in as many pixels as it needs.
+
+    Tried are the size of `spec`, the next multiple of 32 px, and the size that the architecture was published with.
+
+    Raises
+    ------
+    SettingsError
+        It sees none of them; the message is about `spec`.
+    """
+    problems = []
+    for size in (spec.size, -(-spec.size // 32) * 32, default_size(architecture)):
+        try:
+            sketch(architecture, classes, size)
+        except SettingsError as error:
+            problems.append(error)
+            continue
+        return replace(spec, size=size, mpp=spec.mpp * spec.size / size)
+    raise problems[0]
