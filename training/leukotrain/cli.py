@@ -91,6 +91,10 @@ def fit(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     devices: Annotated[int, typer.Option(min=1, help="GPUs (or, with cpu, processes) of each machine.")] = 1,
     nodes: Annotated[int, typer.Option(min=1, help="Machines; start one process a device with torchrun.")] = 1,
+    also: Annotated[
+        list[str] | None,
+        typer.Option(help="A source whose held-out groups are trained on, too, for the model that ships; repeatable."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of all randomness.")] = 0,
     threads: Annotated[int, typer.Option(min=1, help="Processor threads.")] = 2,
     measure: Annotated[
@@ -104,7 +108,7 @@ def fit(
     from .guards import check_all, seed_given
     from .prepare import SPEC
     from .prepare import prepare as make
-    from .run import classes_of, is_first_process, shares_of, train
+    from .run import classes_of, is_first_process, shares_of, train, with_held_out
     from .settings import Settings
 
     plan, changes = options.plan(steps or ()), options.augmentation(augment)
@@ -115,7 +119,9 @@ def fit(
     roots = (work, data) if manifest is None else tuple(root or [manifest.parent])
     cells.check_classes()
     cells.check_files(roots)
+    cells = with_held_out(cells, also or ())
     settings = Settings(
+        also=tuple(also or ()),
         architecture=architecture,
         sources=_sources(architecture, weights),
         epochs=epochs,
@@ -166,6 +172,10 @@ def evaluate(
     root: Annotated[
         list[Path] | None, typer.Option(help="Where its paths are looked for; may be repeated. Default: its folder.")
     ] = None,
+    sibling: Annotated[
+        str | None,
+        typer.Option(help="For sources trained on with --also: a bundle of the same settings trained without it."),
+    ] = None,
     baselines: Annotated[bool, typer.Option(help="Measure the trivial methods too.")] = False,
     record: Annotated[bool, typer.Option(help="Write the figures into the bundle's model.json and card.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a Markdown table.")] = False,
@@ -177,6 +187,7 @@ def evaluate(
     """Measure a model on the held-out groups."""
     from leukoscope.classification import load_model
 
+    from ._sibling import beside, parted
     from .card import record_metrics, table
     from .data.manifest import Manifest
     from .evaluate import evaluate as run
@@ -192,8 +203,12 @@ def evaluate(
     if manifest is not None:
         cells.check_files(roots)
     seen = (group for groups in classifier.bundle.training.get("groups", {}).values() for group in groups)
+    cells, kept = parted(cells, classifier)
     slides_not_seen(seen, (row.group for row in cells if row.split == "test"))
     result = run(classifier, cells, roots, work, data if manifest is None else None, baselines, _say)
+    if kept is not None:
+        other = None if sibling is None else load_model(sibling)
+        result = beside(result, classifier, other, kept, roots, work, baselines, _say)
     values = [m.to_json() for m in result.metrics]
     if report is not None:
         _say(f"report: {write_report(report, classifier, cells, roots, result)}")
