@@ -213,6 +213,8 @@ def test_the_caption_says_what_was_reduced_and_what_validation_lacks(cells):
     told = caption(mine, settings_for(mine), 112)
     assert "Trained on 8 cells of 2 groups, validated on 8 cells of 2 groups, measured on 8 cells of 2 groups" in told
     assert "Reduced: the usual training is 12 epochs of 5120 cells" in told
+    assert ", style augmentation;" in told
+    assert ", no augmentation;" in caption(mine, replace(settings_for(mine), augmentation=None), 112)
     assert "of one class" not in told
     blasts = Manifest([row for row in mine if row.split != "val" or row.label == "blast"])
     assert "All validation cells are of one class (blast)" in caption(blasts, settings_for(mine), 112)

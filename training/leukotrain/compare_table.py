@@ -11,6 +11,7 @@ from .compare import BASELINES, Result
 from .data.manifest import Manifest
 from .figures import source_name
 from .settings import Settings
+from .transforms import Traditional
 
 __all__ = ["caption", "markdown", "write"]
 
@@ -77,6 +78,7 @@ def caption(manifest: Manifest, settings: Settings, size: int) -> str:
     lines += [
         f"Crops are of {size} px, or of the size in the table over the same field of view. Intervals (95 %) resample "
         "groups, then cells within them; a class with one group varies its cells only.",
+        "The trivial methods learn from the validation cells too. "
         "Balanced accuracy is of blast or not where a source has both. Cells / s: from file to probabilities. "
         "Times are of the moment, on a machine that may be busy.",
     ]
@@ -96,7 +98,9 @@ def write(file: Path, results: Sequence[Result], manifest: Manifest, settings: S
 
 def _augmentation(settings: Settings) -> str:
     change = settings.augmentation
-    return "no augmentation" if change is None else f"augmentation {type(change).__name__.lower()}"
+    if change is None:
+        return "no augmentation"
+    return "traditional augmentation" if isinstance(change, Traditional) else "style augmentation"
 
 
 def _seed(result: Result) -> str:
