@@ -10,6 +10,7 @@ from pathlib import Path
 
 from leukoscope.classification import load_model
 from leukoscope.errors import LeukoscopeError
+from leukotrain._sibling import parted
 from leukotrain.card import table
 from leukotrain.cli import DATA, WORK
 from leukotrain.evaluate import evaluate
@@ -27,8 +28,10 @@ def main() -> int:
     args = parser.parse_args()
     try:
         model = load_model(args.model)
-        roots = (args.work, args.data)
-        metrics = evaluate(model, prepare(args.data, args.work), roots, args.work, args.data, args.baselines).metrics
+        cells, seen = parted(prepare(args.data, args.work), model)
+        if seen is not None:
+            print(f"left out, as it was trained on: {', '.join(sorted({r.source for r in seen}))}", file=sys.stderr)
+        metrics = evaluate(model, cells, (args.work, args.data), args.work, args.data, args.baselines).metrics
     except LeukoscopeError as error:
         print(error, file=sys.stderr)
         return 2
