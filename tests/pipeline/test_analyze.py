@@ -182,11 +182,14 @@ def test_what_the_segmenter_takes_for_a_smudge_is_labeled_so_unless_the_model_kn
     )
     with analyze(smear, tmp_path / "without", **OPTIONS) as case:
         assert set(case.cells["label"]) == {"smudge"}
-    with analyze(smear, tmp_path / "with", **{**OPTIONS, "model": "blood"}) as case:
-        assert set(case.cells["label"]) == {"smudge"}
-        assert case.cells["p_blast"].notna().all()  # what the model says of it is kept beside
         assert case.counts() == {"smudge": len(case.cells)}
         assert case.differential().denominator == 0  # a smudge is not counted
+    with analyze(smear, tmp_path / "knows", **{**OPTIONS, "model": "blood"}) as case:
+        assert "smudge" not in set(case.cells["label"])  # the model is asked, and none of these is one
+    monkeypatch.setattr("leukoscope.pipeline._blocks.OWN_LABELS", {"smudge": "megakaryocyte"})  # no class of the model
+    with analyze(smear, tmp_path / "does-not", **{**OPTIONS, "model": "blood"}) as case:
+        assert set(case.cells["label"]) == {"megakaryocyte"}
+        assert case.cells["p_blast"].notna().all()  # what the model says of it is kept beside
 
 
 def test_analyzing_anew_keeps_a_reviewers_label(smear: Path, tmp_path: Path) -> None:
