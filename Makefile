@@ -60,7 +60,9 @@ sample: env
 	$(BIN)/python sample_data/make_sample.py
 
 screenshots: env
-	$(DISPLAYED) $(BIN)/python -m leukoscope.ui.screenshot
+	$(BIN)/leukoscope demo --no-show
+	$(DISPLAYED) $(BIN)/python -m leukoscope.ui.screenshot --case leukoscope-demo/sample_smear.leuko --out docs/images/viewer.png
+	$(BIN)/python benchmarks/raster.py
 
 constraints:
 	$(BIN)/python -m uv pip compile --quiet --no-header --no-annotate --no-emit-index-url --all-extras --group dev \
