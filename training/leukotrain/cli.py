@@ -32,6 +32,12 @@ Work = Annotated[
         "--work", help="Folder for cut cells, caches and checkpoints; outside the repository.", envvar="LEUKOSCOPE_WORK"
     ),
 ]
+OwnManifest = Annotated[
+    Path | None, typer.Option(help="A manifest of one's own, CSV or JSON, in place of the prepared data sets.")
+]
+Roots = Annotated[
+    list[Path] | None, typer.Option(help="Where its paths are looked for; may be repeated. Default: its folder.")
+]
 DATA = Path("../shared/data")
 WORK = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "leukotrain"
 
@@ -66,12 +72,8 @@ def fit(
         list[str] | None,
         typer.Option(help="First weights: a safetensors file, 'package' (ImageNet, EfficientNet-Lite0), or 'none'."),
     ] = None,
-    manifest: Annotated[
-        Path | None, typer.Option(help="A manifest of one's own, CSV or JSON, in place of the prepared data sets.")
-    ] = None,
-    root: Annotated[
-        list[Path] | None, typer.Option(help="Where its paths are looked for; may be repeated. Default: its folder.")
-    ] = None,
+    manifest: OwnManifest = None,
+    root: Roots = None,
     steps: Annotated[
         list[str] | None,
         typer.Option(help="A preprocessing step, NAME or NAME:SETTING=VALUE,...; may be repeated, in order."),
@@ -166,12 +168,8 @@ def evaluate(
     model: Annotated[str, typer.Argument(help="A shipped model's name or a bundle's folder.")],
     data: Data = DATA,
     work: Work = WORK,
-    manifest: Annotated[
-        Path | None, typer.Option(help="A manifest of one's own, CSV or JSON, in place of the prepared data sets.")
-    ] = None,
-    root: Annotated[
-        list[Path] | None, typer.Option(help="Where its paths are looked for; may be repeated. Default: its folder.")
-    ] = None,
+    manifest: OwnManifest = None,
+    root: Roots = None,
     sibling: Annotated[
         str | None,
         typer.Option(help="For sources trained on with --also: a bundle of the same settings trained without it."),
@@ -222,12 +220,8 @@ def probe(
     model: Annotated[str, typer.Argument(help="A shipped model's name or a bundle's folder.")],
     data: Data = DATA,
     work: Work = WORK,
-    manifest: Annotated[
-        Path | None, typer.Option(help="A manifest of one's own, CSV or JSON, in place of the prepared data sets.")
-    ] = None,
-    root: Annotated[
-        list[Path] | None, typer.Option(help="Where its paths are looked for; may be repeated. Default: its folder.")
-    ] = None,
+    manifest: OwnManifest = None,
+    root: Roots = None,
     cells: Annotated[int, typer.Option(min=2, help="Cells of each source and class, at most.")] = 300,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the cells drawn and of the changes of style.")] = 0,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write the figures to this file.")] = None,
@@ -280,12 +274,8 @@ def compare(
     source: Annotated[str | None, typer.Option(help="Train and measure on this source alone, such as cnmc.")] = None,
     data: Data = DATA,
     work: Work = WORK,
-    manifest: Annotated[
-        Path | None, typer.Option(help="A manifest of one's own, CSV or JSON, in place of the prepared data sets.")
-    ] = None,
-    root: Annotated[
-        list[Path] | None, typer.Option(help="Where its paths are looked for; may be repeated. Default: its folder.")
-    ] = None,
+    manifest: OwnManifest = None,
+    root: Roots = None,
     augment: Annotated[str, typer.Option(help="style (the shipped model's), traditional or none.")] = "style",
     epochs: Annotated[int, typer.Option(min=1, help="Passes, of every arm.")] = 12,
     epoch_cells: Annotated[int, typer.Option(min=1, help="Cells drawn in a pass.")] = 5120,
