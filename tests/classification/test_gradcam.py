@@ -19,6 +19,19 @@ from .test_crops import cell
 CLASSES = ("blast", "lymphocyte", "artefact")
 
 
+def test_how_large_a_cell_is_speaks_for_no_place():
+    torch.manual_seed(0)
+    network = build("tf_efficientnet_lite0_sized", 3, 64).eval()
+    batch = torch.randn(1, 3, 64, 64)
+    maps = []
+    for weight in (0.0, 50.0):
+        network.fc.weight.data[:, -2:] = weight
+        maps.append([gradcam(network, batch, k) for k in range(3)])
+    assert any(heat.any() for heat in maps[0])
+    for without, by_size in zip(*maps, strict=True):
+        assert np.allclose(without, by_size, atol=1e-5)
+
+
 class Corners(OwnNetwork):
     """Says how dark the upper left quarter is for class 0, the lower right one for class 1."""
 
@@ -47,6 +60,7 @@ def corners(**spec: object) -> Classifier:
     "name",
     [
         "tf_efficientnet_lite0",
+        "tf_efficientnet_lite0_sized",
         "mobilenetv2_050",
         "convnextv2_atto",
         "vit_tiny_patch16_224",

@@ -6,12 +6,15 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from leukoscope.errors import SettingsError
 from leukoscope.terminal import guarded
+
+if TYPE_CHECKING:
+    from .data.manifest import Manifest
 
 __all__ = ["app", "main"]
 
@@ -163,6 +166,18 @@ def _sources(architecture: str, weights: list[str] | None) -> tuple[str, ...]:
     return tuple(w for w in weights if w != "none")
 
 
+def _asked(data: Path, work: Path, manifest: Path | None, root: list[Path] | None) -> tuple[Manifest, tuple[Path, ...]]:
+    """Give the cells to measure on and where their pictures lie: the prepared data sets', or those of one's own."""
+    from .data.manifest import Manifest
+    from .prepare import prepare
+
+    if manifest is None:
+        return prepare(data, work, _say), (work, data)
+    cells, roots = Manifest.read(manifest), tuple(root or [manifest.parent])
+    cells.check_files(roots)
+    return cells, roots
+
+
 @app.command()
 def evaluate(
     model: Annotated[str, typer.Argument(help="A shipped model's name or a bundle's folder.")],
@@ -187,19 +202,14 @@ def evaluate(
 
     from ._sibling import beside, parted
     from .card import record_metrics, table
-    from .data.manifest import Manifest
     from .evaluate import evaluate as run
     from .guards import slides_not_seen
-    from .prepare import prepare as make
     from .report import check_folder, write_report
 
     classifier = load_model(model)
     if report is not None:
         check_folder(report)
-    cells = make(data, work, _say) if manifest is None else Manifest.read(manifest)
-    roots = (work, data) if manifest is None else tuple(root or [manifest.parent])
-    if manifest is not None:
-        cells.check_files(roots)
+    cells, roots = _asked(data, work, manifest, root)
     seen = (group for groups in classifier.bundle.training.get("groups", {}).values() for group in groups)
     cells, kept = parted(cells, classifier)
     slides_not_seen(seen, (row.group for row in cells if row.split == "test"))
@@ -229,16 +239,15 @@ def probe(
     """Show what a model relies on: the cell, or the style of the laboratory that a class comes from."""
     from leukoscope.classification import load_model
 
-    from .data.manifest import Manifest
-    from .prepare import prepare as make
+    from ._sibling import parted
     from .probe import markdown
     from .probe import probe as run
 
     classifier = load_model(model)
-    rows = make(data, work, _say) if manifest is None else Manifest.read(manifest)
-    roots = (work, data) if manifest is None else tuple(root or [manifest.parent])
-    if manifest is not None:
-        rows.check_files(roots)
+    rows, roots = _asked(data, work, manifest, root)
+    rows, seen = parted(rows, classifier)
+    if seen is not None:
+        _say(f"left out, as all of it was trained on: {', '.join(sorted({row.source for row in seen}))}")
     sections = run(classifier, rows, roots, work, data if manifest is None else None, cells, seed, _say)
     if json_file is not None:
         values = {title: [m.to_json() for m in metrics] for title, metrics in sections.items()}

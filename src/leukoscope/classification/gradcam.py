@@ -16,6 +16,7 @@ from ..errors import SettingsError
 from .crops import CropSpec, resolve_mask, resolve_scale, window
 from .networks.cnn import CNN, CNNRNN
 from .networks.resnet31 import ResNet31
+from .networks.sized import Sized
 from .networks.wpat import WPAT
 
 __all__ = ["gradcam", "onto_image"]
@@ -104,6 +105,8 @@ def _taps(network: Any) -> list[nn.Module]:
 
 def _as_map(network: Any, values: torch.Tensor) -> torch.Tensor:
     """Turn (c, h, w), (h, w, c) or tokens (n, c) of one crop into (c, h, w)."""
+    if isinstance(network, Sized):
+        values = values[:-2]  # the cell's size is everywhere alike: it speaks for no place
     if values.ndim == 3:
         # timm's Swin and its like keep channels last, and say so
         return values.permute(2, 0, 1) if str(getattr(network, "output_fmt", "NCHW")).endswith("NHWC") else values

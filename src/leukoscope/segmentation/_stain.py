@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.filters import threshold_otsu
 
-__all__ = ["FLOOR", "nuclear_floor", "stain_density", "stain_maps"]
+__all__ = ["FLOOR", "nuclear_floor", "stain_maps"]
 
 Map = NDArray[np.float32]
 
@@ -57,7 +57,7 @@ def stain_maps(rgb: NDArray[np.uint8], white: tuple[float, float, float], floor:
     return nucleus, np.maximum(nucleus, cell)
 
 
-def stain_density(rgb: NDArray[np.uint8], white: tuple[float, float, float]) -> Map:
+def _density(rgb: NDArray[np.uint8], white: tuple[float, float, float]) -> Map:
     """Give the optical density, -ln(I / white), of each channel; float32 (Y, X, 3), not below 0.
 
     Exactly black pixels are a mask, not stain: their density is 0.
@@ -73,7 +73,7 @@ def stain_density(rgb: NDArray[np.uint8], white: tuple[float, float, float]) -> 
 
 def _stains(rgb: NDArray[np.uint8], white: tuple[float, float, float]) -> tuple[Map, Map]:
     """Give how strongly a pixel is stained as a nucleus, and as any part of a white cell."""
-    density = stain_density(rgb, white)
+    density = _density(rgb, white)
     red, green, blue = density[..., 0], np.minimum(density[..., 1], 2.5), density[..., 2]
     # Cytoplasm that is not basophilic absorbs some blue, too, but less than a red cell, which takes as much as green.
     return green + 0.5 * red - 1.3 * blue, green - 0.9 * blue
