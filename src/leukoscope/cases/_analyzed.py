@@ -162,7 +162,7 @@ class AnalyzedCase(ReviewedCase):
             with self._store.transaction() as db:
                 if replaces and not self._review.empty:
                     carried = match(self._reviewed_outlines(), *self._new_outlines(run.id))
-                    carry = _log.append(db, "carry", run.id, carried=carried)
+                    carry = _log.append(db, _log.draft("carry", run.id, carried=carried))
                 if status is RunStatus.COMPLETED:
                     db.execute("INSERT OR REPLACE INTO meta VALUES ('shown', ?)", (str(run.id),))
                     _runs.drop_others(db, run.id, self._review.tracks())

@@ -17,7 +17,7 @@ from ..errors import CaseError
 from ..hematology import Differential, Profile, differential
 from . import _log, _runs
 from ._labels import Painter
-from ._review import Review
+from ._review import Hand, Review
 from ._store import Store
 from ._table import ModelCells, cells_frame
 from .records import Event, Run, RunSettings, SlideInfo
@@ -166,10 +166,16 @@ class CaseReader:
     def labels(self, ids: Iterable[int]) -> dict[int, str]:
         """Return the labels of these shown cells as they stand, by id."""
         with self._store.mutex:
-            wanted = self._known(ids)
-            self._note_model_labels(wanted)
-            events = ((cell, self._review.label(cell)) for cell in wanted)
-            return {cell: event.label if event else self._model_labels[cell] for cell, event in events}
+            return self._labels_by(self._known(ids))
+
+    def _labels_by(self, ids: Iterable[int], hand: Hand | None = None) -> dict[int, str]:
+        """Return the labels of shown cells in the eyes of a hand: its own, else the model's."""
+        return self._named({cell: self._review.label(cell, hand) for cell in ids})
+
+    def _named(self, events: Mapping[int, Event | None]) -> dict[int, str]:
+        """Return the label that each cell has by its event; the model's where it has none."""
+        self._note_model_labels(events)
+        return {cell: event.label if event else self._model_labels[cell] for cell, event in events.items()}
 
     def counts(self) -> dict[str, int]:
         """Return how many shown cells have each label."""

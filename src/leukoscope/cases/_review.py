@@ -3,49 +3,119 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from .records import Event
 
-__all__ = ["Review", "Track"]
+__all__ = ["Hand", "Review", "Track"]
 
 Track = tuple[int, int]
 """A reviewed cell, by the run and the id under which it was first relabeled: that name outlives later analyses."""
 
 
+@dataclass
+class Hand:
+    """One set of labels, with an undo of its own: the reviewers' shared one, or that of a blinded reader.
+
+    A label goes on top of the stack of each of its cells; undo takes the latest off all of them, redo puts it back, and
+    a new label forgets what was undone (the log does not).
+    """
+
+    labels: dict[Track, list[Event]] = field(default_factory=dict)
+    done: list[Event] = field(default_factory=list)
+    undone: list[Event] = field(default_factory=list)
+    touched: dict[int, tuple[Track, ...]] = field(default_factory=dict)
+
+    def put(self, event: Event, tracks: tuple[Track, ...]) -> None:
+        """Take in a label."""
+        self.touched[event.id] = tracks
+        self.done.append(event)
+        self.undone.clear()
+        for track in tracks:
+            self.labels.setdefault(track, []).append(event)
+
+    def step(self, kind: str) -> tuple[Track, ...]:
+        """Undo or redo; return the cells concerned."""
+        source, goal = (self.done, self.undone) if kind == "undo" else (self.undone, self.done)
+        moved = source.pop()
+        goal.append(moved)
+        for track in self.touched[moved.id]:
+            if kind == "undo":
+                self.labels[track].pop()
+            else:
+                self.labels[track].append(moved)
+        return self.touched[moved.id]
+
+    def next(self, kind: str) -> Event | None:
+        """Return what undo or redo would act on."""
+        events = self.done if kind == "undo" else self.undone
+        return events[-1] if events else None
+
+    def after(self, kind: str) -> dict[Track, Event | None]:
+        """Return what undo or redo would leave on top of each cell's stack; None where the model's label is left."""
+        event = self.next(kind)
+        if event is None:
+            return {}
+        if kind == "redo":
+            return dict.fromkeys(self.touched[event.id], event)
+        stacks = {track: self.labels[track] for track in self.touched[event.id]}
+        return {track: stack[-2] if len(stack) > 1 else None for track, stack in stacks.items()}
+
+    @property
+    def empty(self) -> bool:
+        """Whether no label stands and none could be brought back."""
+        return not self.done and not self.undone
+
+
 class Review:
     """The reviewers' labels, recomputed from the events alone.
 
-    A relabel goes on top of the stack of each of its cells; undo takes the latest relabel off all of them, redo puts it
-    back, and a new relabel forgets what was undone (the log does not). A carry moves stacks to the cells of another
-    run: undo and redo reach through it, and act on the cell that took the old one's place. A cell that found no
-    counterpart keeps its stack as an orphan, and a later run may find it again.
+    Relabels are one hand's, whoever made them: that is what the case shows. A blinded reader's labels ("read") are his
+    own hand's. A carry moves the stacks of all of them to the cells of another run: undo and redo reach through it, and
+    act on the cell that took the old one's place. A cell that found no counterpart keeps its stacks as an orphan, and a
+    later run may find it again.
+
+    Attributes
+    ----------
+    shared : Hand
+        The labels that the case shows.
+    readers : dict of str to Hand
+        The blinded readers' labels, by name.
+    seals : list of Event
+        Signatures and amendments: after a signature, labels stay as they are until an amendment.
+    samples : list of Event
+        The samples drawn for review.
     """
 
     def __init__(self) -> None:
         self.run: int | None = None
-        self.labels: dict[Track, list[Event]] = {}
+        self.shared = Hand()
+        self.readers: dict[str, Hand] = {}
+        self.seals: list[Event] = []
+        self.samples: list[Event] = []
         self.home: dict[Track, int | None] = {}
         self.overlap: dict[Track, float] = {}
         self._at: dict[int, Track] = {}
-        self._touched: dict[int, tuple[Track, ...]] = {}
-        self._done: list[Event] = []
-        self._undone: list[Event] = []
+        self._owner: dict[int, Hand] = {}
         self.last = 0
 
     @property
-    def next_undo(self) -> Event | None:
-        """The relabel that undo would take back."""
-        return self._done[-1] if self._done else None
-
-    @property
-    def next_redo(self) -> Event | None:
-        """The relabel that redo would bring back."""
-        return self._undone[-1] if self._undone else None
+    def labels(self) -> dict[Track, list[Event]]:
+        """The stacks of the labels that the case shows."""
+        return self.shared.labels
 
     @property
     def empty(self) -> bool:
-        """Whether no reviewer's label stands and none could be brought back."""
-        return not self._done and not self._undone
+        """Whether no reviewer's or reader's label stands and none could be brought back."""
+        return all(hand.empty for hand in self._hands())
+
+    @property
+    def locked(self) -> bool:
+        """Whether the case is signed, and no amendment is open."""
+        return bool(self.seals) and self.seals[-1].kind == "sign"
+
+    def _hands(self) -> tuple[Hand, ...]:
+        return self.shared, *self.readers.values()
 
     def show(self, run: int) -> None:
         """Follow the case to another run's cells, to which nothing has to be carried."""
@@ -55,30 +125,28 @@ class Review:
             self.run = run
 
     def apply(self, event: Event) -> set[int]:
-        """Take in the next event; return the ids of the shown cells whose label it may have changed."""
+        """Take in the next event; return the ids of the shown cells whose shown label it may have changed."""
         self.last = event.id
         if event.kind == "carry":
             self._carry(event)
             return set(self._at)
         self.show(event.run)
-        if event.kind == "relabel":
-            tracks = tuple(self._track(cell) for cell in event.cells)
-            self._touched[event.id] = tracks
-            self._done.append(event)
-            self._undone.clear()
-            for track in tracks:
-                self.labels.setdefault(track, []).append(event)
-            return set(event.cells)
-        source, goal = (self._done, self._undone) if event.kind == "undo" else (self._undone, self._done)
-        moved = source.pop()
-        goal.append(moved)
-        for track in self._touched[moved.id]:
-            if event.kind == "undo":
-                self.labels[track].pop()
-            else:
-                self.labels[track].append(moved)
-        homes = (self.home[track] for track in self._touched[moved.id])
-        return {cell for cell in homes if cell is not None}
+        if event.kind in ("relabel", "read"):
+            hand = self.shared if event.kind == "relabel" else self.readers.setdefault(event.reviewer, Hand())
+            self._owner[event.id] = hand
+            hand.put(event, tuple(self._track(cell) for cell in event.cells))
+            return set(event.cells) if hand is self.shared else set()
+        if event.kind in ("undo", "redo"):
+            hand = self._owner[event.target or 0]
+            homes = (self.home[track] for track in hand.step(event.kind))
+            return {cell for cell in homes if cell is not None} if hand is self.shared else set()
+        if event.kind == "sample":
+            self.samples.append(event)
+        elif event.kind in ("sign", "amend"):
+            self.seals.append(event)
+        else:
+            raise ValueError(f"an event of kind {event.kind!r}")
+        return set()
 
     def _track(self, cell: int) -> Track:
         if cell not in self._at:
@@ -95,21 +163,33 @@ class Review:
             self.overlap[entry.run, entry.cell] = entry.overlap
         self._at = {cell: track for track, cell in self.home.items() if cell is not None}
 
-    def label(self, cell: int) -> Event | None:
-        """Return the relabel that a shown cell's label comes from, None where the model's stands."""
+    def stack(self, cell: int, hand: Hand | None = None) -> list[Event]:
+        """Return the labels of a shown cell that stand, the latest last; the shared ones where no hand is given."""
         track = self._at.get(cell)
-        stack = self.labels.get(track) if track else None
+        return (hand or self.shared).labels.get(track, []) if track else []
+
+    def label(self, cell: int, hand: Hand | None = None) -> Event | None:
+        """Return the event that a shown cell's label comes from, None where the model's stands."""
+        stack = self.stack(cell, hand)
         return stack[-1] if stack else None
 
-    def reviewed(self) -> dict[int, Event]:
-        """Return, for each shown cell with a reviewer's label, the relabel it comes from."""
-        return {cell: stack[-1] for cell, track in self._at.items() if (stack := self.labels.get(track))}
+    def reviewed(self, hand: Hand | None = None) -> dict[int, Event]:
+        """Return, for each shown cell with a label of that hand, the event it comes from."""
+        labels = (hand or self.shared).labels
+        return {cell: stack[-1] for cell, track in self._at.items() if (stack := labels.get(track))}
+
+    def after(self, kind: str, hand: Hand | None = None) -> dict[int, Event | None]:
+        """Return the label that undo or redo would leave to each shown cell concerned; None for the model's."""
+        found = (hand or self.shared).after(kind)
+        return {cell: event for track, event in found.items() if (cell := self.home[track]) is not None}
 
     def living(self) -> list[Track]:
-        """Return the cells that have a reviewer's label, or would by a redo: those that a new run must take over."""
-        kept = {track for event in (*self._done, *self._undone) for track in self._touched[event.id]}
+        """Return the cells that have a label, or would by a redo: those that a new run must take over."""
+        kept = {
+            track for hand in self._hands() for event in (*hand.done, *hand.undone) for track in hand.touched[event.id]
+        }
         return sorted(kept)
 
     def tracks(self) -> Iterable[Track]:
-        """Return every cell that was ever reviewed."""
-        return self.labels.keys()
+        """Return every cell that was ever labeled."""
+        return {track for hand in self._hands() for track in hand.labels}

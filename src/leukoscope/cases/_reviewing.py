@@ -6,12 +6,14 @@ import getpass
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..classification.taxonomy import CellClass
 from ..errors import CaseError
 from . import _log
+from ._event import by_label
 from ._reader import CaseReader
+from ._review import Hand
 from .records import Event
 
 if TYPE_CHECKING:
@@ -23,8 +25,12 @@ __all__ = ["ReviewedCase"]
 class ReviewedCase(CaseReader):
     """What reviewers do to a case, for `leukoscope.cases.Case`."""
 
-    def relabel(self, ids: Iterable[int] | int, label: str, reviewer: str | None = None) -> Event:
+    def relabel(
+        self, ids: Iterable[int] | int, label: str, reviewer: str | None = None, adjudicates: Iterable[str] = ()
+    ) -> Event:
         """Give cells a label; it is on disk when this returns.
+
+        The label that a cell has already may be given too: that says that a reviewer has seen it (see `confirm`).
 
         Parameters
         ----------
@@ -34,6 +40,8 @@ class ReviewedCase(CaseReader):
             A class of the taxonomy, or of the model.
         reviewer : str, optional
             Who says so; the name of the computer's user where it is not given.
+        adjudicates : iterable of str
+            The readers between whom this decides. Such a label does not count as the reviewer's own reading.
 
         Returns
         -------
@@ -42,49 +50,121 @@ class ReviewedCase(CaseReader):
         Raises
         ------
         CaseError
-            If a cell or the label is unknown, or the case cannot be written.
+            If a cell or the label is unknown, the case is signed, or it cannot be written.
         """
         with self._store.mutex:
-            wanted = sorted(set(self._known(ids if isinstance(ids, Iterable) else [ids])))
-            if not wanted or self._shown is None:
-                raise CaseError("no cell is chosen", "Choose at least one cell to relabel.", self.path)
-            if label not in self.taxonomy and label not in self.settings.classes:
-                remedy = f"Choose one of {', '.join(self.taxonomy)}, or add it with add_class."
-                raise CaseError(f"there is no class {label!r}", remedy, self.path)
-            who = _user() if reviewer is None else reviewer
-            with self._store.transaction() as db:
-                event = _log.append(db, "relabel", self._shown, wanted, label, who)
-            changed = self._take_in(event)
-        self._tell(event, changed)
-        return event
+            detail = {"adjudicates": sorted(set(adjudicates))} if adjudicates else {}
+            told = self._record([self._relabeling(ids, label, reviewer, detail)])
+        return self._tell_all(told)[0]
+
+    def confirm(self, ids: Iterable[int] | int, reviewer: str | None = None) -> tuple[Event, ...]:
+        """Say that cells have been seen and are labeled rightly; one relabel for each label, all of them or none.
+
+        Raises
+        ------
+        CaseError
+            As `relabel`.
+        """
+        with self._store.mutex:
+            labels = self.labels(ids if isinstance(ids, Iterable) else [ids])
+            drafts = [self._relabeling(cells, label, reviewer, {}) for label, cells in by_label(labels).items()]
+            if not drafts:
+                raise CaseError("no cell is chosen", "Choose at least one cell to confirm.", self.path)
+            told = self._record(drafts)
+        return self._tell_all(told)
 
     def undo(self, reviewer: str | None = None) -> Event | None:
-        """Take back the latest relabel that stands; return the event, None where there is nothing to take back."""
+        """Take back the latest relabel that stands; return the event, None where there is nothing to take back.
+
+        Raises
+        ------
+        CaseError
+            If the case is signed or cannot be written.
+        """
         return self._step("undo", reviewer)
 
     def redo(self, reviewer: str | None = None) -> Event | None:
-        """Bring back what was undone last; None where there is nothing, or a relabel came after it."""
+        """Bring back what was undone last; None where there is nothing, or a relabel came after it.
+
+        Raises
+        ------
+        CaseError
+            If the case is signed or cannot be written.
+        """
         return self._step("redo", reviewer)
 
-    def _step(self, kind: str, reviewer: str | None) -> Event | None:
+    def _step(self, kind: str, reviewer: str | None, hand: Hand | None = None) -> Event | None:
+        """Undo or redo, for the shared hand or a reader's."""
         with self._store.mutex:
-            target = self._review.next_undo if kind == "undo" else self._review.next_redo
+            target = (hand or self._review.shared).next(kind)
             if target is None or self._shown is None:
                 return None
-            who = _user() if reviewer is None else reviewer
-            with self._store.transaction() as db:
-                event = _log.append(db, kind, self._shown, reviewer=who, target=target.id)
-            changed = self._take_in(event)
-        self._tell(event, changed)
-        return event
+            if hand is None:
+                self._check_open()
+            after = self._review.after(kind, hand)
+            detail = {"was": by_label(self._labels_by(after, hand)), "is": by_label(self._named(after))}
+            told = self._record([self._draft(kind, target=target.id, reviewer=_who(reviewer), detail=detail)])
+        return self._tell_all(told)[0]
+
+    def _relabeling(
+        self, ids: Iterable[int] | int, label: str, reviewer: str | None, detail: Mapping[str, Any]
+    ) -> Event:
+        """Return the draft of a relabel, everything about it checked."""
+        self._check_open()
+        return self._labeling("relabel", ids, label, _who(reviewer), detail)
+
+    def _labeling(
+        self,
+        kind: str,
+        ids: Iterable[int] | int,
+        label: str,
+        reviewer: str,
+        detail: Mapping[str, Any],
+        hand: Hand | None = None,
+    ) -> Event:
+        wanted = sorted(set(self._known(ids if isinstance(ids, Iterable) else [ids])))
+        if not wanted:
+            raise CaseError("no cell is chosen", "Choose at least one cell to relabel.", self.path)
+        if label not in self.taxonomy and label not in self.settings.classes:
+            remedy = f"Choose one of {', '.join(self.taxonomy)}, or add it with add_class."
+            raise CaseError(f"there is no class {label!r}", remedy, self.path)
+        was = by_label(self._labels_by(wanted, hand))
+        return self._draft(kind, cells=wanted, label=label, reviewer=reviewer, detail={"was": was, **detail})
+
+    def _draft(self, kind: str, **fields: Any) -> Event:
+        if self._shown is None:
+            raise CaseError("the case has no cells yet", "Analyze the slide first.", self.path)
+        return _log.draft(kind, self._shown, **fields)
+
+    def _check_open(self) -> None:
+        """Make sure that labels may change: those of a signed case stay as they were signed."""
+        if self._review.locked:
+            seal = self._review.seals[-1]
+            cause = f"the case was signed by {seal.reviewer} (report {seal.detail['number']}, {seal.at})"
+            raise CaseError(cause, "Open an amendment with amend, giving the reason, to change it.", self.path)
+
+    def _record(self, drafts: Iterable[Event]) -> list[tuple[Event, dict[int, str]]]:
+        """Write events, all of them or none, and take them in; return each with the shown labels it changed."""
+        with self._store.transaction() as db:
+            events = [_log.append(db, draft) for draft in drafts]
+        return [(event, self._take_in(event)) for event in events]
 
     def _take_in(self, event: Event) -> dict[int, str]:
         self._events.append(event)
         return self.labels(self._review.apply(event))
 
+    def _tell_all(self, told: Iterable[tuple[Event, dict[int, str]]]) -> tuple[Event, ...]:
+        """Tell the views, after the lock was let go of."""
+        events = []
+        for event, changed in told:
+            self._tell(event, changed)
+            events.append(event)
+        return tuple(events)
+
     def _tell(self, event: Event, changed: Mapping[int, str]) -> None:
         self.events_changed.emit(event)
-        self.labels_changed.emit(dict(changed))
+        if changed:
+            self.labels_changed.emit(dict(changed))
 
     def add_class(self, cell_class: CellClass) -> None:
         """Add a class of the laboratory's own to this case; it is on disk when this returns.
@@ -132,7 +212,10 @@ class ReviewedCase(CaseReader):
         return table[table["cell_id"].isna()].reset_index(drop=True)
 
 
-def _user() -> str:
+def _who(reviewer: str | None) -> str:
+    """Return who did it; the computer's user where no name is given."""
+    if reviewer is not None:
+        return reviewer
     try:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):  # no such user, in a container say

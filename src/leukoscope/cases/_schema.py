@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
-__all__ = ["APPLICATION_ID", "DDL", "SCHEMA_VERSION"]
+__all__ = ["APPLICATION_ID", "DDL", "MIGRATIONS", "SCHEMA_VERSION"]
 
 APPLICATION_ID = 0x4C45554B  # "LEUK": what `file` and SQLite's own tools show
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
-DDL = """
+_EVENTS = """
+CREATE TABLE events (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    at TEXT NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('relabel', 'undo', 'redo', 'carry', 'read', 'sample', 'sign', 'amend')),
+    run INTEGER NOT NULL REFERENCES runs (id),
+    cells TEXT,
+    label TEXT,
+    reviewer TEXT,
+    target INTEGER REFERENCES events (id),
+    carried TEXT,
+    detail TEXT NOT NULL DEFAULT '{}',
+    version TEXT NOT NULL DEFAULT '',
+    model TEXT NOT NULL DEFAULT ''
+);
+
+CREATE TRIGGER events_are_kept BEFORE DELETE ON events BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
+CREATE TRIGGER events_stay_as_written BEFORE UPDATE ON events BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
+"""
+
+DDL = f"""
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 
 CREATE TABLE slide (
@@ -55,19 +75,22 @@ CREATE TABLE outlines (
     cell BLOB NOT NULL,
     nucleus BLOB
 );
-
-CREATE TABLE events (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    at TEXT NOT NULL,
-    kind TEXT NOT NULL CHECK (kind IN ('relabel', 'undo', 'redo', 'carry')),
-    run INTEGER NOT NULL REFERENCES runs (id),
-    cells TEXT,
-    label TEXT,
-    reviewer TEXT,
-    target INTEGER REFERENCES events (id),
-    carried TEXT
-);
-
-CREATE TRIGGER events_are_kept BEFORE DELETE ON events BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
-CREATE TRIGGER events_stay_as_written BEFORE UPDATE ON events BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
+{_EVENTS}
 """
+
+MIGRATIONS = {
+    # What version 1 did not write down stays unknown: which Leukoscope wrote the event, and what was before. The model
+    # is that of the event's run.
+    1: f"""
+DROP TRIGGER events_are_kept;
+DROP TRIGGER events_stay_as_written;
+ALTER TABLE events RENAME TO events_1;
+{_EVENTS}
+INSERT INTO events (id, at, kind, run, cells, label, reviewer, target, carried, model)
+    SELECT id, at, kind, run, cells, label, reviewer, target, carried,
+           (SELECT trim(model || ' ' || model_fingerprint) FROM runs WHERE runs.id = events_1.run)
+    FROM events_1 ORDER BY id;
+DROP TABLE events_1;
+"""  # noqa: S608 (all of it is this module's own)
+}
+"""The way up from each older version to the next: statements for one transaction, foreign keys off."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..errors import CaseError
 from ._filesystem import is_local
-from ._schema import APPLICATION_ID, DDL, SCHEMA_VERSION
+from ._schema import APPLICATION_ID, DDL, MIGRATIONS, SCHEMA_VERSION
 
 __all__ = ["DATABASE", "Store", "explained", "sync_folder"]
 
@@ -96,6 +96,7 @@ class Store:
                 self._check()
                 if not self.readonly:
                     _set_journal(self.db, folder)
+                    self._migrate()
                 self.db.execute("PRAGMA foreign_keys = ON")
         except BaseException:
             self.close()
@@ -125,6 +126,25 @@ class Store:
             )
         if self.file.stat().st_size < _SMALL and self.value("PRAGMA quick_check(1)") != "ok":
             raise CaseError(*_DAMAGED, self.file)
+
+    @property
+    def version(self) -> int:
+        """The version of the tables as they are: an old case that is open for reading only stays as it was."""
+        with explained(self.file):
+            return int(self.value("PRAGMA user_version"))
+
+    def _migrate(self) -> None:
+        """Bring the tables up to date, in one transaction: killed in between, the case is as it was."""
+        version = self.version
+        if version < SCHEMA_VERSION:
+            steps = "".join(MIGRATIONS[number] for number in range(version, SCHEMA_VERSION))
+            self.db.execute("PRAGMA foreign_keys = OFF")
+            try:
+                self.db.executescript(f"BEGIN IMMEDIATE; {steps} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+            except BaseException:
+                if self.db.in_transaction:
+                    self.db.execute("ROLLBACK")
+                raise
 
     @classmethod
     def create(cls, folder: Path, rows: list[tuple[str, tuple[Any, ...]]]) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ._event import Carried, Event
 
 if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
@@ -240,49 +242,3 @@ class Run:
     def complete(self) -> bool:
         """Whether every block is in and the run was finished."""
         return self.status is RunStatus.COMPLETED
-
-
-class Carried(NamedTuple):
-    """Where a reviewed cell of an earlier run went."""
-
-    run: int
-    cell: int
-    to: int | None
-    overlap: float
-
-
-@dataclass(frozen=True)
-class Event:
-    """One entry of the log: nothing in it ever changes, and nothing is ever taken out.
-
-    Parameters
-    ----------
-    id : int
-        Ascending.
-    at : str
-        When, ISO 8601, UTC.
-    kind : {"relabel", "undo", "redo", "carry"}
-        What happened.
-    run : int
-        The run whose cells were shown; for "carry", the run they were carried to.
-    cells : tuple of int
-        The cells relabeled, by their id in that run.
-    label : str
-        The label they got.
-    reviewer : str
-        Who.
-    target : int or None
-        The relabel event that was undone or redone.
-    carried : tuple of Carried
-        For "carry": where each reviewed cell went.
-    """
-
-    id: int
-    at: str
-    kind: str
-    run: int
-    cells: Sequence[int] = ()
-    label: str = ""
-    reviewer: str = ""
-    target: int | None = None
-    carried: tuple[Carried, ...] = ()
