@@ -18,6 +18,7 @@ from leukoscope.cases.records import Carried, Event
 
 LABELS = ["blast", "lymphocyte", "monocyte", "smudge"]
 IDS = st.lists(st.integers(1, 6), min_size=1, unique=True)
+READERS = st.sampled_from(["al", "bo"])
 STEPS = st.lists(
     st.one_of(st.tuples(st.just("relabel"), IDS, st.sampled_from(LABELS)), st.just(("undo",)), st.just(("redo",))),
     max_size=40,
@@ -106,6 +107,7 @@ class ReviewedFile(RuleBasedStateMachine):
         self.case = Case.create(self.folder / "s.leuko", slide, RunSettings("none", "none"))
         self.analyze()
         self.model = Snapshots(self.case.labels(range(1, 7)))
+        self.readers = {name: Snapshots(self.model.now) for name in ("al", "bo")}
 
     def analyze(self):
         run = self.case.begin_run(RunSettings("none", "none", options={"number": self.runs}), 2)
@@ -120,18 +122,34 @@ class ReviewedFile(RuleBasedStateMachine):
 
     @rule(ids=IDS, label=st.sampled_from(LABELS))
     def relabel(self, ids, label):
-        self.case.relabel(ids, label, "r")
-        self.model.step("relabel", ids, label)
+        self.says_what_was(self.case.relabel(ids, label, "r"), self.model, "relabel", ids, label)
 
     @rule()
     def undo(self):
-        self.case.undo("r")
-        self.model.step("undo")
+        self.says_what_was(self.case.undo("r"), self.model, "undo")
 
     @rule()
     def redo(self):
-        self.case.redo("r")
-        self.model.step("redo")
+        self.says_what_was(self.case.redo("r"), self.model, "redo")
+
+    @rule(name=READERS, ids=IDS, label=st.sampled_from(LABELS))
+    def read(self, name, ids, label):
+        event = self.case.second_reader(name).relabel(ids, label)
+        self.says_what_was(event, self.readers[name], "relabel", ids, label)
+
+    @rule(name=READERS, kind=st.sampled_from(["undo", "redo"]))
+    def read_again(self, name, kind):
+        self.says_what_was(getattr(self.case.second_reader(name), kind)(), self.readers[name], kind)
+
+    def says_what_was(self, event, model, *step):
+        before = model.now
+        model.step(*step)
+        if event is None:
+            assert model.now is before
+        else:
+            assert event.was == {cell: before[cell] for cell in event.was}
+            assert event.became == {cell: model.now[cell] for cell in event.was}
+            assert {cell for cell in before if before[cell] != model.now[cell]} <= event.was.keys()
 
     @rule()
     def restart(self):
@@ -147,6 +165,16 @@ class ReviewedFile(RuleBasedStateMachine):
         if hasattr(self, "model"):
             assert self.case.labels(range(1, 7)) == self.model.now
             assert sum(self.case.counts().values()) == 6
+            for name, model in self.readers.items():
+                reader = self.case.second_reader(name)
+                assert reader.labels(range(1, 7)) == model.now
+                assert reader.cells["label"].tolist() == [model.now[cell] for cell in range(1, 7)]
+                assert sum(reader.counts().values()) == 6
+            again = Review()
+            for event in self.case.events:
+                again.apply(event)
+            assert again.reviewed() == self.case._review.reviewed()
+            assert again.readers == self.case._review.readers
 
     def teardown(self):
         if hasattr(self, "case"):
@@ -154,5 +182,5 @@ class ReviewedFile(RuleBasedStateMachine):
             shutil.rmtree(self.folder)
 
 
-ReviewedFile.TestCase.settings = settings(deadline=None, max_examples=12, stateful_step_count=12)
+ReviewedFile.TestCase.settings = settings(deadline=None, max_examples=12, stateful_step_count=16)
 TestReviewedFile = ReviewedFile.TestCase

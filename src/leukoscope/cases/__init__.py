@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
+from ._comparing import Comparison
+from ._second import SecondReader
 from .case import Case, open_case
 from .records import CellRow, Event, FieldInfo, Run, RunSettings, RunStatus, SlideInfo
 
-__all__ = ["Case", "CellRow", "Event", "FieldInfo", "Run", "RunSettings", "RunStatus", "SlideInfo", "open_case"]
+__all__ = [
+    "Case",
+    "CellRow",
+    "Comparison",
+    "Event",
+    "FieldInfo",
+    "Run",
+    "RunSettings",
+    "RunStatus",
+    "SecondReader",
+    "SlideInfo",
+    "open_case",
+]

@@ -13,14 +13,14 @@ from shapely.geometry.base import BaseGeometry
 from ..errors import CaseError
 from . import _log, _runs
 from ._carry import match
+from ._comparing import ComparedCase
 from ._review import Track
-from ._reviewing import ReviewedCase
 from .records import CellRow, Run, RunSettings, RunStatus
 
 __all__ = ["AnalyzedCase"]
 
 
-class AnalyzedCase(ReviewedCase):
+class AnalyzedCase(ComparedCase):
     """What an analysis does to a case, for `leukoscope.cases.Case`."""
 
     def begin_run(self, settings: RunSettings, blocks: int, resume: bool = True) -> Run:

@@ -156,12 +156,15 @@ class CaseReader:
         for a class the model does not know; the highest there is for "unidentified"), entropy (bits), p_<class>…,
         reviewed_by, reviewed_at (ISO 8601, UTC), model, segmenter.
         """
+        return self._cells_by()
+
+    def _cells_by(self, hand: Hand | None = None) -> pd.DataFrame:
         with self._store.mutex:
             if self._model_cells is None:
                 self._model_cells = ModelCells(self._shown or 0, len(self.settings.classes))
             table = self._model_cells
             table.extend(self._store.rows(table.query, (table.run, table.last)))
-            return cells_frame(table, self._review.reviewed(), self.settings.classes, self.settings, self.mpp)
+            return cells_frame(table, self._review.reviewed(hand), self.settings.classes, self.settings, self.mpp)
 
     def labels(self, ids: Iterable[int]) -> dict[int, str]:
         """Return the labels of these shown cells as they stand, by id."""
@@ -179,9 +182,14 @@ class CaseReader:
 
     def counts(self) -> dict[str, int]:
         """Return how many shown cells have each label."""
+        return self._counts_by()
+
+    def _counts_by(self, hand: Hand | None = None) -> dict[str, int]:
         with self._store.mutex:
             counts = self._counts.copy()
-            for cell, event in self._review.reviewed().items():
+            reviewed = self._review.reviewed(hand)
+            self._note_model_labels(reviewed)
+            for cell, event in reviewed.items():
                 counts[self._model_labels[cell]] -= 1
                 counts[event.label] += 1
             return {label: counts[label] for label in self.taxonomy.order(counts) if counts[label]}
