@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,13 @@ from leukoscope.classification import CropSpec, load_model
 from leukoscope.errors import SettingsError
 from leukotrain import _options as options
 from leukotrain import compare as comparing
-from leukotrain._arms import EVERY_STEP, QUICK, Arm, arms_of, crops_for, restricted
+from leukotrain._arms import EVERY_STEP, QUICK, Arm, arms_of, crops_for, labeled, restricted
 from leukotrain.cli import app
 from leukotrain.compare import BASELINES, Result, compare
 from leukotrain.compare_table import caption, markdown
 from leukotrain.data.manifest import Manifest, ManifestError, Row
+from leukotrain.guards import GuardError
+from leukotrain.initial import encoder_groups
 from leukotrain.metrics import Metric
 from leukotrain.run import shares_of
 from leukotrain.settings import Settings
@@ -157,6 +160,46 @@ def test_arms_are_read_as_written():
             arms_of(["cnn"], [text])
     with pytest.raises(SettingsError, match="nothing to compare"):
         arms_of([])
+
+
+def test_a_share_of_the_labels_is_of_every_label_and_within_every_larger_share(cells):
+    _, manifest = cells
+    kept = [{row.image for row in labeled(manifest, share) if row.split == "train"} for share in (0.01, 0.3, 0.8, 1)]
+    assert [len(images) for images in kept] == [4, 4, 12, 16]
+    assert all(few < many or few == many for few, many in pairwise(kept))
+    few = labeled(manifest, 0.3)
+    assert {(r.source, r.label) for r in few if r.split == "train"} == {(r.source, r.label) for r in manifest}
+    assert [r for r in few if r.split != "train"] == [r for r in manifest if r.split != "train"]
+    for share in (0, 1.5, float("nan")):
+        with pytest.raises(SettingsError, match="above 0 and at most 1"):
+            labeled(manifest, share)
+
+
+def test_what_pretraining_adds_is_compared_by_share_of_the_labels(cells, tmp_path):
+    pretraining = ["--manifest", str(cells[0] / "manifest.csv"), "--work", str(tmp_path), "--threads", "1"]
+    pretraining += ["--size", "96", "--epochs", "1", "--batch", "8", "--device", "cpu"]
+    done = CliRunner().invoke(app, ["pretrain", *pretraining, "--out", str(tmp_path / "encoder")])
+    assert done.exit_code == 0, done.output
+    encoder = tmp_path / "encoder" / "encoder.safetensors"
+    assert str(encoder) in done.stdout
+    assert set(encoder_groups(encoder)) == {row.group for row in cells[1] if row.split != "test"}
+
+    command = ["compare", "--manifest", str(cells[0] / "manifest.csv"), "--work", str(tmp_path), "--source", "mine"]
+    command += ["--architecture", "convnextv2_atto", "--labels", "0.5", "--weights", str(encoder), "--device", "cpu"]
+    command += ["--epochs", "1", "--epoch-cells", "4", "--batch", "4", "--threads", "1"]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    assert "| convnextv2_atto, 0.5 of the labels | 0 | random | 112 | mine | " in done.stdout
+    assert "| convnextv2_atto, 0.5 of the labels | 0 | encoder.safetensors | 112 | mine | " in done.stdout
+
+    moved = Manifest(
+        [replace(row, split={"train": "test", "test": "train"}.get(row.split, row.split)) for row in cells[1]]
+    )
+    moved.write(cells[0] / "moved.csv")
+    command[2] = str(cells[0] / "moved.csv")
+    refused = CliRunner().invoke(app, command)
+    assert isinstance(refused.exception, GuardError)
+    assert "was trained on and is to be measured on" in str(refused.exception)
 
 
 def test_first_weights_are_named():

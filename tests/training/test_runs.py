@@ -332,3 +332,16 @@ def test_two_processes_of_torchrun_train_one_network(tmp_path):
     assert all(bool(torch.isfinite(tensor).all()) for tensor in weights.values())
     with safe_open(tmp_path / "run" / checkpoint.NAME, "pt") as stored:
         assert float(stored.get_tensor("optimizer.0.step")) == 2 * 2  # 16 cells, two processes, batches of 4
+
+
+def test_settings_name_files_by_what_they_hold_and_not_by_where_they_lie(tmp_path):
+    file = tmp_path / "some" / "first.safetensors"
+    file.parent.mkdir()
+    file.write_bytes(b"one")
+    settings = replace(SETTINGS, sources=("package", str(file)))
+    told = settings.to_json()["sources"]
+    assert told == ["package", "first.safetensors, sha256 7692c3ad3540bb80"]
+    file.write_bytes(b"two")
+    assert settings.identity()["sources"] != told  # a checkpoint of other first weights is another run's
+    with pytest.raises(LeukoscopeError, match="no such file"):
+        replace(SETTINGS, sources=(str(tmp_path / "none"),)).to_json()

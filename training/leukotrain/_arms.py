@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
 from typing import Final
 
 from leukoscope.classification.crops import CropSpec
@@ -12,10 +15,10 @@ from leukoscope.classification.preprocess import STEPS
 from leukoscope.errors import SettingsError
 
 from ._options import arm_plan
-from .data.manifest import Manifest, ManifestError
+from .data.manifest import Manifest, ManifestError, Row
 from .initial import PACKAGE, packaged
 
-__all__ = ["EVERY_STEP", "QUICK", "Arm", "arms_of", "crops_for", "restricted"]
+__all__ = ["EVERY_STEP", "QUICK", "Arm", "arms_of", "crops_for", "labeled", "restricted"]
 
 # One of each kind, the smaller ones: for a processor and an afternoon.
 QUICK: Final = ("tf_efficientnet_lite0", "mobilenetv2_100", "convnextv2_atto", "resnet31", "cnn_rnn", "wpat")
@@ -35,26 +38,37 @@ class Arm:
     seed : int
     random : bool
         Start from random weights even where the installed package has some.
+    file : str
+        First weights, safetensors, as for `initial.load_weights`; "" for the usual ones.
+    labels : float
+        Share of the training cells that it learns from, see `labeled`.
     """
 
     architecture: str
     steps: str = ""
     seed: int = 0
     random: bool = False
+    file: str = ""
+    labels: float = 1.0
 
     @property
     def name(self) -> str:
         """What it is called in the table, the seed aside."""
-        return f"{self.architecture}, {self.steps}" if self.steps else self.architecture
+        share = "" if self.labels == 1 else f"{self.labels:.3g} of the labels"
+        return ", ".join(filter(None, (self.architecture, self.steps, share)))
 
     @property
     def sources(self) -> tuple[str, ...]:
         """Where its first weights are from, as `Settings` takes it."""
+        if self.file:
+            return (self.file,)
         return (PACKAGE,) if packaged(self.architecture) and not self.random else ()
 
     @property
     def weights(self) -> str:
         """The same, for the table."""
+        if self.file:
+            return Path(self.file).name
         if not self.sources:
             return "random"
         return "ImageNet (backbone)" if self.architecture == "wpat" else "ImageNet"
@@ -77,10 +91,40 @@ def restricted(manifest: Manifest, source: str | None) -> Manifest:
     return Manifest(rows, manifest.file)
 
 
+def labeled(manifest: Manifest, share: float) -> Manifest:
+    """Keep a share of the training cells of each source and label, at least one; the other splits stay whole.
+
+    The same cells every time, and those of a smaller share are among those of a larger one.
+
+    Raises
+    ------
+    SettingsError
+        A share that is not above 0 and at most 1.
+    """
+    if not 0 < share <= 1:
+        raise SettingsError(f"{share:g} of the labels", "Give a share above 0 and at most 1.")
+    if share == 1:
+        return manifest
+    drawn: dict[tuple[str, str], list[Row]] = {}
+    for row in manifest:
+        if row.split == "train":
+            drawn.setdefault((row.source, row.label), []).append(row)
+    kept = set()
+    for rows in drawn.values():
+        rows.sort(key=lambda row: hashlib.sha256(row.image.encode()).digest())
+        kept |= {row.image for row in rows[: max(1, round(share * len(rows)))]}
+    return Manifest([row for row in manifest if row.split != "train" or row.image in kept], manifest.file)
+
+
 def arms_of(
-    architectures: Sequence[str], steps: Sequence[str] = (), seeds: Sequence[int] = (0,), random: bool = False
+    architectures: Sequence[str],
+    steps: Sequence[str] = (),
+    seeds: Sequence[int] = (0,),
+    random: bool = False,
+    files: Sequence[str] = (),
+    labels: Sequence[float] = (1.0,),
 ) -> list[Arm]:
-    """Give every architecture with every choice of steps and every seed, the plain arm first.
+    """Give every architecture with every choice of steps, labels, first weights and seed, the plain arm first.
 
     Parameters
     ----------
@@ -90,6 +134,10 @@ def arms_of(
     seeds : sequence of int
     random : bool
         Start all from random weights.
+    files : sequence of str
+        First weights of arms that stand beside those with the usual ones.
+    labels : sequence of float
+        Shares of the training cells.
 
     Raises
     ------
@@ -101,7 +149,8 @@ def arms_of(
         arm_plan(text)
     if not architectures or not seeds:
         raise SettingsError("nothing to compare", "Name an architecture and a seed.")
-    return list(dict.fromkeys(Arm(a, text, seed, random) for a in architectures for text in choices for seed in seeds))
+    made = product(architectures, choices, labels, ("", *files), seeds)
+    return list(dict.fromkeys(Arm(a, text, seed, random, file, share) for a, text, share, file, seed in made))
 
 
 def crops_for(architecture: str, classes: int, spec: CropSpec) -> CropSpec:
@@ -121,5 +170,5 @@ def crops_for(architecture: str, classes: int, spec: CropSpec) -> CropSpec:
         except SettingsError as error:
             problems.append(error)
             continue
-        return replace(spec, size=size, mpp=spec.mpp * spec.size / size)
+        return spec.resized(size)
     raise problems[0]

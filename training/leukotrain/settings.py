@@ -11,7 +11,7 @@ import torch
 
 from leukoscope.errors import LeukoscopeError, SettingsError
 
-from .initial import PACKAGE
+from .initial import PACKAGE, described
 from .transforms import Augmentation, Traditional
 
 __all__ = ["BALANCES", "PRECISIONS", "CanceledError", "Fitted", "Progress", "Settings"]
@@ -151,8 +151,9 @@ class Settings:
         return self.epoch_cells // (self.batch * self.devices * self.nodes)
 
     def to_json(self) -> dict[str, Any]:
-        """Give the settings as plain JSON values."""
-        return {**asdict(self), "shares": dict(self.shares), "val_shares": dict(self.val_shares)}
+        """Give the settings as plain JSON values; of files with first weights, name and hash."""
+        sources = [described(source) for source in self.sources]
+        return {**asdict(self), "sources": sources, "shares": dict(self.shares), "val_shares": dict(self.val_shares)}
 
     def identity(self) -> dict[str, Any]:
         """Give what decides about the weights, as plain JSON values: not where and how fast they are computed."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -75,6 +75,10 @@ class CropSpec:
     def to_json(self) -> dict[str, Any]:
         """Give the specification as plain JSON values."""
         return {**asdict(self), "plausible_um": list(self.plausible_um), "assumed_mpp": dict(self.assumed_mpp)}
+
+    def resized(self, size: int) -> CropSpec:
+        """Give the same field of view in other pixels."""
+        return replace(self, size=size, mpp=self.mpp * self.size / size)
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> CropSpec:
