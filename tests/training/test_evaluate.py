@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from leukotrain.curves import choose_threshold
 from leukotrain.data.manifest import Manifest, ManifestError, Row
 from leukotrain.evaluate import evaluate
 from leukotrain.figures import by_class, measure, unknown_labels
-from leukotrain.report import JSON, check_folder, content, worst_errors, write_report
+from leukotrain.report import JSON, _heats, check_folder, content, worst_errors, write_report
 
 CLASSES = ("blast", "lymphocyte", "neutrophil_band", "neutrophil_segmented", "artefact")
 
@@ -228,3 +229,21 @@ def test_undefined_figures_stay_out_of_the_bundle(lab, tmp_path):
     labels = ["blast"] * 6
     record_metrics(folder, measure(rows_of(labels), drawn(labels), CLASSES))
     assert [m["name"] for m in load_model(folder).bundle.metrics] == ["called blast"]
+
+
+def test_what_speaks_for_an_error_is_shown_by_the_model_as_it_is_for_that_slide(tmp_path):
+    rows = []
+    for i, group in enumerate(("a", "a", "b")):
+        Image.fromarray(np.full((9, 9, 3), 50 * (i + 1), np.uint8)).save(tmp_path / f"{i}.png")
+        rows.append(Row(f"{i}.png", "", "blast", group, "mine", 0.2, "test"))
+
+    class Seen:
+        classes = ("blast", "lymphocyte")
+        chain = SimpleNamespace(looks_at_slide=True)
+
+        def for_slide(self, pixels):
+            values = {int(v) for v in np.unique(pixels)}
+            return SimpleNamespace(explain=lambda image, mask, mpp, label: (values, int(image[0, 0, 0]), label))
+
+    heats = _heats(Seen(), rows, {"row": 1, "called": "lymphocyte"}, [tmp_path])
+    assert heats == (("lymphocyte", ({50, 100}, 100, "lymphocyte")), ("blast", ({50, 100}, 100, "blast")))

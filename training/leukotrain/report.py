@@ -27,6 +27,7 @@ from .evaluate import Evaluation, load
 from .figures import facts, source_name
 from .metrics import confusion
 from .report_plots import Cell, confusion_picture, curves_picture, heat_sheet, history_picture, sheet
+from .transforms import by_slide
 
 __all__ = ["HTML", "JSON", "check_folder", "content", "worst_errors", "write_report"]
 
@@ -214,7 +215,7 @@ def _pictures(
     explained, note = [], None
     try:
         explained = [
-            Cell(cell.image, cell.caption, _heats(model, result.rows[error["row"]], error["called"], roots))
+            Cell(cell.image, cell.caption, _heats(model, result.rows, error, roots))
             for cell, error in zip(shown[:EXPLAINED], values["errors"], strict=False)
         ]
     except SettingsError as error:  # a network without a map of the image
@@ -235,10 +236,15 @@ def _cell(error: dict[str, Any], row: Row, roots: Sequence[Path]) -> Cell:
     return Cell(load(row, roots)[0], caption)
 
 
-def _heats(model: Classifier, row: Row, called: str, roots: Sequence[Path]) -> tuple[tuple[str, Any], ...]:
+def _heats(
+    model: Classifier, rows: Sequence[Row], error: dict[str, Any], roots: Sequence[Path]
+) -> tuple[tuple[str, Any], ...]:
+    row = rows[error["row"]]
+    its = [other for other in rows if other.group == row.group]  # the slide, by which the stain is normalized
+    (one, _), *_ = by_slide(model, [row.group] * len(its), lambda i: load(its[i], roots)[0])
     image, mask, mpp = load(row, roots)
-    labels = (called, row.label) if row.label in model.classes else (called,)
-    return tuple((label, model.explain(image, mask, mpp, label)) for label in labels)
+    labels = (error["called"], row.label) if row.label in model.classes else (error["called"],)
+    return tuple((label, one.explain(image, mask, mpp, label)) for label in labels)
 
 
 def _page(values: dict[str, Any], pictures: dict[str, str | None]) -> str:
