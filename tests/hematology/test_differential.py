@@ -176,7 +176,9 @@ def test_packaged_profiles():
 
 def test_profiles_of_ones_own(tmp_path):
     file = tmp_path / "mine.json"
-    mine = Profile("day 28", "nucleated", 200, (Threshold(0.5, "MRD"), Threshold(5, "M2")), title="Day 28")
+    mine = Profile(
+        "day 28", "nucleated", 200, (Threshold(0.5, "MRD"), Threshold(5, "M2")), title="Day 28", review="all"
+    )
     save_profiles([mine], file)
     assert load_profiles(file) == {"day 28": mine}
     assert load_profile(str(file)) == load_profile("day 28", file) == load_profile(f"{file}:day 28") == mine
@@ -193,6 +195,7 @@ def test_profiles_of_ones_own(tmp_path):
         '{"profiles": [{"name": "a", "denominator": "cells", "min_cells": 1, "thresholds": []}]}',
         '{"profiles": [{"name": "a", "denominator": "nucleated", "min_cells": 0, "thresholds": []}]}',
         '{"profiles": [{"name": "a", "denominator": "nucleated", "min_cells": 1, "thresholds": [{"percent": 120}]}]}',
+        '{"profiles": [{"name": "a", "denominator": "nucleated", "min_cells": 1, "thresholds": [], "review": "some"}]}',
     ],
 )
 def test_a_bad_profile_is_refused_in_one_line(tmp_path, text):

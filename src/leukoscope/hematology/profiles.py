@@ -51,6 +51,9 @@ class Profile:
         The labels that are counted as blasts: blast equivalents (promonocytes, say) may be added.
     title : str
         What people read; the name where empty.
+    review : {"none", "sample", "blasts", "all"}
+        Which cells a reviewer must have seen before a count is signed: none, those of the random sample, all that are
+        labeled as blasts, or all that are counted.
     """
 
     name: str
@@ -59,6 +62,7 @@ class Profile:
     thresholds: tuple[Threshold, ...]
     blasts: tuple[str, ...] = (BLAST,)
     title: str = ""
+    review: Literal["none", "sample", "blasts", "all"] = "none"
 
     def counts(self, cell_class: CellClass) -> bool:
         """Return whether cells of a class are in this profile's denominator."""
@@ -93,6 +97,7 @@ def _profile(entry: dict[str, Any]) -> Profile:
         tuple(thresholds),
         tuple(entry.get("blasts", [BLAST])),
         entry.get("title", ""),
+        entry.get("review", "none"),
     )
 
 
