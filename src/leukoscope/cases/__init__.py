@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from ._comparing import Comparison
+from ._sampling import Sample
 from ._second import SecondReader
+from ._signature import Signature
 from .case import Case, open_case
 from .records import CellRow, Event, FieldInfo, Run, RunSettings, RunStatus, SlideInfo
 
@@ -16,7 +18,9 @@ __all__ = [
     "Run",
     "RunSettings",
     "RunStatus",
+    "Sample",
     "SecondReader",
+    "Signature",
     "SlideInfo",
     "open_case",
 ]

@@ -13,14 +13,14 @@ from shapely.geometry.base import BaseGeometry
 from ..errors import CaseError
 from . import _log, _runs
 from ._carry import match
-from ._comparing import ComparedCase
 from ._review import Track
+from ._signing import SignedCase
 from .records import CellRow, Run, RunSettings, RunStatus
 
 __all__ = ["AnalyzedCase"]
 
 
-class AnalyzedCase(ComparedCase):
+class AnalyzedCase(SignedCase):
     """What an analysis does to a case, for `leukoscope.cases.Case`."""
 
     def begin_run(self, settings: RunSettings, blocks: int, resume: bool = True) -> Run:
@@ -39,6 +39,11 @@ class AnalyzedCase(ComparedCase):
         Returns
         -------
         Run
+
+        Raises
+        ------
+        CaseError
+            If the case is signed, and there is something left to do; or it cannot be written.
         """
         with self._store.mutex:
             same = [
@@ -46,6 +51,8 @@ class AnalyzedCase(ComparedCase):
                 for run in self._runs.values()
                 if run.id not in self._dropped and run.blocks == blocks and run.settings.finds_the_same(settings)
             ]
+            if not (resume and same and same[-1].complete):
+                self._check_open()
             with self._store.transaction() as db:
                 for other in self._runs.values():
                     if other.status is RunStatus.RUNNING:
@@ -83,9 +90,10 @@ class AnalyzedCase(ComparedCase):
         Raises
         ------
         CaseError
-            If the block is out of order, the run is not running, or the case cannot be written.
+            If the block is out of order, the run is not running, the case is signed, or it cannot be written.
         """
         with self._store.mutex:
+            self._check_open()  # it may have been signed since the run began
             current = self._running(run)
             if index != current.done or index >= current.blocks:
                 remedy = f"Commit block {current.done} of {current.blocks} next."
@@ -144,7 +152,7 @@ class AnalyzedCase(ComparedCase):
         Raises
         ------
         CaseError
-            If it is not running, or to be completed while blocks are missing.
+            If it is not running, or to be completed while blocks are missing or the case is signed.
         """
         status = RunStatus(reason)
         if status in (RunStatus.RUNNING, RunStatus.INTERRUPTED):
@@ -155,6 +163,8 @@ class AnalyzedCase(ComparedCase):
             if current.complete and status is RunStatus.COMPLETED:
                 return current
             self._running(run)
+            if status is RunStatus.COMPLETED:
+                self._check_open()
             if status is RunStatus.COMPLETED and current.done < current.blocks:
                 cause = f"only {current.done} of {current.blocks} blocks are in"
                 raise CaseError(cause, "Add the others, or finish the run as canceled.", self.path)

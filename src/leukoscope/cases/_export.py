@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import CaseError
 from ..hematology import Profile
 from ._files import whole_file
 from ._geojson import write_geojson
 from ._labels import write_labels
 from ._report import write_report
+from ._signature import SIGNED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,6 +38,8 @@ def export(
     report: bool,
 ) -> dict[str, Path]:
     """Write what was asked for; see `Case.export`."""
+    if (case.path / SIGNED).resolve() in (folder.resolve(), *folder.resolve().parents):
+        raise CaseError("signed reports are never written over", "Choose another folder.", folder)
     written: dict[str, Path] = {}
     if csv:
         written["cells.csv"] = write_csv(case.cells, folder / "cells.csv")

@@ -8,7 +8,7 @@ import json
 from html import escape
 from pathlib import Path
 from string import Template
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +17,12 @@ from ..errors import LeukoscopeError
 from ..hematology import Differential, Profile
 from ._files import whole_file
 from ._log import now
+from ._signature import SIGNED
 
 if TYPE_CHECKING:
     from .case import Case
 
-__all__ = ["write_report"]
+__all__ = ["Seal", "write_report"]
 
 _EXAMPLES = 6
 _PAGE = Template("""<!DOCTYPE html>
@@ -37,6 +38,7 @@ th:first-child, td:first-child, td.text, th.text { text-align: left } tr { borde
 <h1>$name</h1>
 <p class="only">For research use only. Not for diagnosis.</p>
 $warning
+$signature
 <p class="verdict">$verdict</p>
 <p>$summary</p>
 <h2>Differential</h2>$differential
@@ -48,10 +50,26 @@ $pictures
 """)
 
 
+class Seal(NamedTuple):
+    """The signature that a report is written for."""
+
+    number: int
+    reviewer: str
+    at: str
+    review: str
+
+
 def write_report(
-    case: Case, target: Path, profile: str | Profile | None = None, overview: NDArray[np.uint8] | None = None
+    case: Case,
+    target: Path,
+    profile: str | Profile | None = None,
+    overview: NDArray[np.uint8] | None = None,
+    seal: Seal | None = None,
 ) -> Path:
-    """Write the report; without an overview (uint8 (Y, X, 3), the whole slide), one is read if the slide is at hand."""
+    """Write the report; without an overview (uint8 (Y, X, 3), the whole slide), one is read if the slide is at hand.
+
+    With a seal it is the signed report; without one it says where that is, or that there is none.
+    """
     count = case.differential(profile)
     slide = _slide(case)
     if overview is None and slide is not None:
@@ -62,17 +80,44 @@ def write_report(
     page = _PAGE.substitute(
         name=escape(case.slide.name),
         warning="" if case.complete else f'<p class="warn">Not a whole analysis: {escape(case.status)}.</p>',
+        signature=_signature(case, seal),
         verdict=escape(count.verdict),
         summary=escape(_summary(case, count)),
         differential=_differential(case, count),
         ledger=_ledger(case, count),
         pictures=pictures,
         settings=_settings(case),
-        time=now(),
+        time=seal.at if seal else now(),
     )
     with whole_file(target) as part:
         part.write_text(page, encoding="utf-8")
     return target
+
+
+_REVIEWED = {
+    "none": "no review asked for",
+    "sample": "every cell of the random sample reviewed",
+    "blasts": "every blast reviewed",
+    "all": "every counted cell reviewed",
+}
+
+
+def _signature(case: Case, seal: Seal | None) -> str:
+    past, amendments = case.signatures, case.amendments
+    if seal:
+        text = f"Signed by {seal.reviewer}, {seal.at}: report {seal.number} of this case, {_REVIEWED[seal.review]}."
+    elif held := case.signed:
+        where = f"{SIGNED}/{held.number}/report.html"
+        text = f"A copy, not signed. The case was signed by {held.reviewer}, {held.at}: {where}."
+    elif past:
+        text = f"Not signed. Amendment {len(amendments)} is open since report {past[-1].number}."
+    else:
+        text = "Not signed."
+    lines = [f"<p><b>{escape(text)}</b></p>"]
+    for event in amendments:
+        detail = f"Amendment {event.detail['number']} ({event.reviewer}, {event.at}): {event.detail['reason']}"
+        lines.append(f"<p>{escape(detail)}</p>")
+    return "".join(lines)
 
 
 def _summary(case: Case, count: Differential) -> str:
@@ -129,6 +174,7 @@ def _settings(case: Case) -> str:
         "Model": f"{settings.model} {settings.model_fingerprint}",
         "µm per pixel": "unknown" if case.mpp is None else f"{case.mpp:.4g} ({_mpp_source(case)})",
         "Slide's fingerprint": case.slide.fingerprint,
+        "Case": f"{case.id}, {len(case.events)} events",
         "Analysis": f"{case.status}{f', {run.detail}' if run and run.detail else ''}",
         "Options": json.dumps(dict(settings.options), ensure_ascii=False, sort_keys=True),
         "Notes": json.dumps(dict(settings.notes), ensure_ascii=False, sort_keys=True),

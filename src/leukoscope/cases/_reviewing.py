@@ -19,7 +19,7 @@ from .records import Event
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["ReviewedCase"]
+__all__ = ["ReviewedCase", "who"]
 
 
 class ReviewedCase(CaseReader):
@@ -103,7 +103,7 @@ class ReviewedCase(CaseReader):
                 self._check_open()
             after = self._review.after(kind, hand)
             detail = {"was": by_label(self._labels_by(after, hand)), "is": by_label(self._named(after))}
-            told = self._record([self._draft(kind, target=target.id, reviewer=_who(reviewer), detail=detail)])
+            told = self._record([self._draft(kind, target=target.id, reviewer=who(reviewer), detail=detail)])
         return self._tell_all(told)[0]
 
     def _relabeling(
@@ -111,7 +111,7 @@ class ReviewedCase(CaseReader):
     ) -> Event:
         """Return the draft of a relabel, everything about it checked."""
         self._check_open()
-        return self._labeling("relabel", ids, label, _who(reviewer), detail)
+        return self._labeling("relabel", ids, label, who(reviewer), detail)
 
     def _labeling(
         self,
@@ -135,6 +135,14 @@ class ReviewedCase(CaseReader):
         if self._shown is None:
             raise CaseError("the case has no cells yet", "Analyze the slide first.", self.path)
         return _log.draft(kind, self._shown, **fields)
+
+    def _check_writable(self) -> None:
+        if self.readonly:
+            raise CaseError(
+                "the case is open for reading only",
+                "Close it in the other program, or make its folder writable, then open it again.",
+                self.path,
+            )
 
     def _check_open(self) -> None:
         """Make sure that labels may change: those of a signed case stay as they were signed."""
@@ -212,7 +220,7 @@ class ReviewedCase(CaseReader):
         return table[table["cell_id"].isna()].reset_index(drop=True)
 
 
-def _who(reviewer: str | None) -> str:
+def who(reviewer: str | None) -> str:
     """Return who did it; the computer's user where no name is given."""
     if reviewer is not None:
         return reviewer

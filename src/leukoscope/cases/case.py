@@ -111,14 +111,6 @@ class Case(AnalyzedCase):
             remedy = f"Analyze {slide.name} into another folder, or bring back the file the case was made of."
             raise CaseError(cause, remedy, self.path)
 
-    def _check_writable(self) -> None:
-        if self.readonly:
-            raise CaseError(
-                "the case is open for reading only",
-                "Close it in the other program, or make its folder writable, then open it again.",
-                self.path,
-            )
-
     def export(
         self,
         csv: bool = True,

@@ -1,0 +1,146 @@
+"""Cells drawn at random for review, so that what a reviewer finds wrong among them speaks for the whole slide."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import takewhile
+
+import numpy as np
+
+from ..classification.taxonomy import UNIDENTIFIED
+from ..errors import CaseError
+from ..hematology import Profile, load_profile
+from ._comparing import ComparedCase
+from ._reviewing import who
+from .records import Event
+
+__all__ = ["Sample", "SampledCase"]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A simple random sample of the cells that a profile counts, and how far its review has come.
+
+    Parameters
+    ----------
+    event : Event
+        The draw.
+    cells : tuple of int
+        The cells drawn, in the order in which to review them.
+    model : mapping of int to str
+        The model's label of each.
+    labels : mapping of int to str
+        The label that each has now by a reviewer; only of those reviewed.
+    population : mapping of str to int
+        Of how many cells with each label of the model they were drawn.
+    profile : str
+        The profile that says which cells are counted.
+    seed : int
+        What the draw followed from.
+    """
+
+    event: Event
+    cells: tuple[int, ...]
+    model: Mapping[int, str]
+    labels: Mapping[int, str]
+    population: Mapping[str, int]
+    profile: str
+    seed: int
+
+    @property
+    def reviewed(self) -> tuple[int, ...]:
+        """The cells drawn that a reviewer has labeled or confirmed, in the order of the draw."""
+        return tuple(cell for cell in self.cells if cell in self.labels)
+
+    @property
+    def remaining(self) -> tuple[int, ...]:
+        """The cells drawn that nobody has reviewed, in the order of the draw."""
+        return tuple(cell for cell in self.cells if cell not in self.labels)
+
+    @property
+    def in_order(self) -> tuple[int, ...]:
+        """The cells up to the first that is not reviewed: a simple random sample too, when the review stops early."""
+        return tuple(takewhile(self.labels.__contains__, self.cells))
+
+
+class SampledCase(ComparedCase):
+    """The review of a random sample, for `leukoscope.cases.Case`."""
+
+    def draw_sample(
+        self, n: int, seed: int, profile: str | Profile | None = None, reviewer: str | None = None
+    ) -> Sample:
+        """Draw cells at random for review; the draw is an event, so that nobody draws until he likes what he gets.
+
+        They are drawn, without replacement, from the shown cells whose class **by the model** the profile counts, and
+        from those that the model could not name ("unidentified"): without these the sample would be of easy cells only.
+        What reviewers said already plays no part. Cells that the model takes for smudges, platelets or artefacts are
+        not in it: what is hidden among them is not estimated. The same seed with a larger number begins with the same
+        cells, so that a sample is extended by drawing again.
+
+        Parameters
+        ----------
+        n : int
+            How many.
+        seed : int
+            Any number from 0 up.
+        profile : str or Profile, optional
+            Which cells are counted; the run's by default.
+        reviewer : str, optional
+            Who draws.
+
+        Returns
+        -------
+        Sample
+
+        Raises
+        ------
+        CaseError
+            If the analysis is not complete, there are fewer cells, or the case cannot be written.
+        """
+        with self._store.mutex:
+            if not self.complete:
+                remedy = "Let the analysis finish: a sample of a part does not speak for the slide."
+                raise CaseError(f"no sample can be drawn ({self.status})", remedy, self.path)
+            chosen = self._profile(profile)
+            labels = self._population(chosen)
+            if not 1 <= n <= len(labels) or seed < 0:
+                remedy = f"Draw 1 to {len(labels)} cells, with a seed of 0 or more."
+                raise CaseError(f"{n} cells cannot be drawn of {len(labels)} (seed {seed})", remedy, self.path)
+            ids = np.array(list(labels), dtype=np.int64)
+            drawn = [int(i) for i in np.random.default_rng(seed).permutation(ids)[:n]]
+            found = Counter(labels.values())
+            population = {label: found[label] for label in self.taxonomy.order(found)}
+            detail = {"seed": seed, "profile": chosen.name, "population": population}
+            told = self._record([self._draft("sample", cells=drawn, reviewer=who(reviewer), detail=detail)])
+        return self._as_sample(self._tell_all(told)[0])
+
+    @property
+    def sample(self) -> Sample | None:
+        """The sample drawn last, and what of it is reviewed; None where none was drawn of the cells shown."""
+        with self._store.mutex:
+            samples = self._review.samples
+            if not samples or samples[-1].run != self._shown:  # a new analysis found other cells: draw again
+                return None
+            return self._as_sample(samples[-1])
+
+    def _as_sample(self, event: Event) -> Sample:
+        with self._store.mutex:
+            self._note_model_labels(event.cells)
+            model = {cell: self._model_labels[cell] for cell in event.cells}
+            said = {cell: self._review.label(cell) for cell in event.cells}
+        labels = {cell: last.label for cell, last in said.items() if last}
+        detail = event.detail
+        cells = tuple(event.cells)
+        return Sample(event, cells, model, labels, detail["population"], detail["profile"], detail["seed"])
+
+    def _population(self, profile: Profile) -> dict[int, str]:
+        """Return the model's labels of the shown cells that a profile counts, or that the model could not name."""
+        rows = self._store.rows("SELECT id, label FROM cells WHERE run = ? ORDER BY id", (self._shown,))
+        counted = {label for label, cell_class in self.taxonomy.items() if profile.counts(cell_class)} | {UNIDENTIFIED}
+        return {cell: label for cell, label in rows if label in counted}
+
+    def _profile(self, profile: str | Profile | None) -> Profile:
+        chosen = self.settings.profile if profile is None else profile
+        return chosen if isinstance(chosen, Profile) else load_profile(chosen)
