@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -29,6 +29,23 @@ class Finding(Enum):
     TOO_FEW = "too few cells"
     NO_CELLS = "no cells"
     NOT_ASSESSED = "not assessed"
+
+
+def crosses(low: float, high: float, threshold: float) -> bool:
+    """Return whether an interval leaves open on which side of a threshold the truth lies; at it is above."""
+    return low < threshold <= high
+
+
+def finding_against(low: float, high: float, thresholds: Sequence[float]) -> Finding:
+    """Return what an interval says against thresholds, all in percent."""
+    if not thresholds:
+        return Finding.COUNTED
+    if any(crosses(low, high, threshold) for threshold in thresholds):
+        return Finding.UNDECIDED
+    passed = sum(threshold <= low for threshold in thresholds)
+    if passed == 0:
+        return Finding.BELOW
+    return Finding.ABOVE if passed == len(thresholds) else Finding.BETWEEN
 
 
 @dataclass(frozen=True)
@@ -117,7 +134,7 @@ class Differential:
     def crossed(self) -> tuple[Threshold, ...]:
         """The thresholds that lie inside the blasts' 95 % interval."""
         low, high = self.blast_interval()
-        return tuple(t for t in self.profile.thresholds if low < t.percent <= high)
+        return tuple(t for t in self.profile.thresholds if crosses(low, high, t.percent))
 
     @property
     def finding(self) -> Finding:
@@ -128,15 +145,7 @@ class Differential:
             return Finding.NOT_ASSESSED
         if self.denominator < self.profile.min_cells:
             return Finding.TOO_FEW
-        if not self.profile.thresholds:
-            return Finding.COUNTED
-        if self.crossed:
-            return Finding.UNDECIDED
-        low, _ = self.blast_interval()
-        passed = sum(t.percent <= low for t in self.profile.thresholds)
-        if passed == 0:
-            return Finding.BELOW
-        return Finding.ABOVE if passed == len(self.profile.thresholds) else Finding.BETWEEN
+        return finding_against(*self.blast_interval(), [t.percent for t in self.profile.thresholds])
 
     @property
     def verdict(self) -> str:
