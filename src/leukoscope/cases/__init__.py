@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ._comparing import Comparison
+from ._importing import Added, Imported
 from ._sampling import Sample
 from ._second import SecondReader
 from ._signature import Signature
@@ -10,11 +11,13 @@ from .case import Case, open_case
 from .records import CellRow, Event, FieldInfo, Run, RunSettings, RunStatus, SlideInfo
 
 __all__ = [
+    "Added",
     "Case",
     "CellRow",
     "Comparison",
     "Event",
     "FieldInfo",
+    "Imported",
     "Run",
     "RunSettings",
     "RunStatus",

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import shapely
+from numpy.typing import NDArray
 
 from ._files import whole_file
 
 if TYPE_CHECKING:
     from .case import Case
 
-__all__ = ["write_geojson"]
+__all__ = ["rounded", "write_geojson"]
 
 _MEASURED = {
     "probability": "Probability",
@@ -61,9 +62,16 @@ def write_geojson(case: Case, target: Path) -> Path:
     return target
 
 
+def rounded(shapes: list[Any]) -> NDArray[np.object_]:
+    """Return geometries as a file has them: to a hundredth of a pixel."""
+    array = np.empty(len(shapes), dtype=object)
+    array[:] = shapes
+    out: NDArray[np.object_] = shapely.transform(array, lambda points: np.round(points, 2))
+    return out
+
+
 def _geometries(shapes: list[Any]) -> list[str | None]:
-    rounded = shapely.transform(np.array(shapes, dtype=object), lambda points: np.round(points, 2))
-    return [None if text is None else str(text) for text in shapely.to_geojson(rounded)]
+    return [None if text is None else str(text) for text in shapely.to_geojson(rounded(shapes))]
 
 
 def _rgb(color: str) -> list[int]:

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from ..errors import CaseError
 from ..hematology import Profile
-from . import _export, _log
+from . import _export, _importing, _log
 from ._analyzed import AnalyzedCase
+from ._importing import Imported
 from ._store import Store
 from .records import RunSettings, SlideInfo, SlideLike
 
@@ -153,6 +154,33 @@ class Case(AnalyzedCase):
         target = Path(folder).absolute() if folder else self.path
         what = {"csv": csv, "geojson": geojson, "labels": labels, "report": report}
         return _export.export(self, target, profile, overview, **what)
+
+    def import_geojson(self, path: str | os.PathLike[str], reviewer: str | None = None) -> Imported:
+        """Take back ``cells.geojson`` after QuPath: cells whose class was changed there are relabeled.
+
+        All of it is on disk when this returns, one event for each label, or nothing is. Cells are known by their UUID,
+        classes by their id or name. A cell that was relabeled here, too, since it was exported keeps that label.
+        Outlines changed or drawn there are counted and handed back, not taken over.
+
+        Parameters
+        ----------
+        path : path
+            The GeoJSON file, as QuPath writes it.
+        reviewer : str, optional
+            Who made the corrections; the name of the computer's user where it is not given.
+
+        Returns
+        -------
+        Imported
+            What was changed, and what of the file was left out, with reasons.
+
+        Raises
+        ------
+        CaseError
+            If the file cannot be read, is not what QuPath writes, or holds another case's cells; if this case is signed
+            or cannot be written. Nothing has changed then.
+        """
+        return _importing.import_geojson(self, Path(path), reviewer)
 
 
 def open_case(folder: str | os.PathLike[str], readonly: bool = False) -> Case:
