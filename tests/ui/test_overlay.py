@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leukoscope.classification.taxonomy import TAXONOMY
-from leukoscope.ui.overlay import ClassOverlay, rgba
+from leukoscope.ui.overlay import MARK, ClassOverlay, rgba
 
 LABELS = st.sampled_from([*TAXONOMY, "my_own_class"])
 CELLS = st.dictionaries(st.integers(1, 5000), LABELS, min_size=1, max_size=40)
@@ -35,6 +35,23 @@ def test_a_changed_label_changes_that_cell_alone(cells: dict[int, str], data: st
     after = overlay.codes(ids)
     assert np.array_equal(before[ids != changed], after[ids != changed])
     assert (after[ids == changed] == before[ids == changed]).all() == (label == cells[changed])
+
+
+@given(CELLS, st.data())
+def test_selected_cells_are_outlined_as_such_and_keep_their_class(cells: dict[int, str], data: st.DataObject) -> None:
+    overlay = ClassOverlay([np.zeros((2, 2), np.int32)], cells.keys(), cells.values())
+    colors = overlay.colormap()
+    names = dict(zip(*overlay.names().values(), strict=True))
+    before = overlay.codes(sorted(cells))
+    selected = data.draw(st.sets(st.sampled_from(sorted(cells))))
+    assert overlay.mark(selected) == bool(selected)
+    for cell, label in cells.items():
+        code = overlay.codes([cell])[0]
+        color = MARK if cell in selected else TAXONOMY.color(label)
+        np.testing.assert_allclose(colors.map(code), rgba(color), atol=1e-6)
+        assert names[int(code)] == TAXONOMY.name(label)
+    overlay.mark([])
+    np.testing.assert_array_equal(overlay.codes(sorted(cells)), before)
 
 
 def test_background_and_unknown_ids_are_clear() -> None:

@@ -12,7 +12,9 @@ import pytest
 from npe2 import PluginManifest
 from PIL import Image
 
+from leukoscope.classification.taxonomy import TAXONOMY
 from leukoscope.ui import readers, session_of, settings
+from leukoscope.ui.gallery.cells import SORTS
 
 
 @pytest.fixture(scope="module")
@@ -84,10 +86,13 @@ def test_the_sample_opens(viewer: Any) -> None:
 
 def test_settings_have_the_widgets_defaults(manifest: PluginManifest) -> None:
     declared = manifest.contributions.configurations
-    assert set(declared) == {"analysis", "review"}
+    assert set(declared) == {"analysis", "review", "gallery", "keys"}
+    keys = {key: p.default for key, p in declared.pop("keys").properties.items()}
+    assert keys == {label: c.key for label, c in TAXONOMY.items() if c.key}
     defaults = {key: p.default for part in declared.values() for key, p in part.properties.items()}
     own = settings.UserSettings()
     assert all(getattr(own, key) == value for key, value in defaults.items())
+    assert declared["gallery"].properties["sort"].enum == list(SORTS)
 
 
 def test_a_changed_setting_reaches_the_widget_and_the_log(

@@ -17,10 +17,12 @@ from psygnal import Signal
 from qtpy.QtCore import QTimer
 
 from leukoscope.cases import Case, open_case
+from leukoscope.classification.taxonomy import TAXONOMY
 from leukoscope.errors import CaseError, LeukoscopeError, SlideError
 from leukoscope.slides import Slide, open_slide
 
 from ._napari import scale_bar
+from .keys import class_keys, follow_keys
 from .layers import (
     LayerData,
     cells_layer,
@@ -35,7 +37,7 @@ from .layers import (
 )
 from .notify import warn
 from .overlay import ClassOverlay, painted_levels
-from .review import bind_keys
+from .review import bind_keys, bind_mouse
 from .settings import prefer_case_reader, user_settings
 
 if TYPE_CHECKING:
@@ -62,6 +64,8 @@ class Session:
         An analysis is writing the case: no other may take its place.
     slide, overlay, cells : Layer or None
         The image, the outlines and the points. None once the user has removed them.
+    keys : dict of str to str
+        The label that each key gives, here and in the gallery.
     """
 
     case_changed = Signal()
@@ -70,6 +74,8 @@ class Session:
     """So many cells came in while an analysis runs."""
     relabeled = Signal(object)
     """Cells, by id, have another label."""
+    keys_changed = Signal()
+    """Other keys give the classes."""
 
     def __init__(self, viewer: napari.Viewer) -> None:
         self._viewer = weakref.ref(viewer)
@@ -78,7 +84,9 @@ class Session:
         self.slide: Any = None
         self.overlay: Any = None
         self.cells: Any = None
+        self.keys: dict[str, str] = TAXONOMY.by_key()
         self._labels_due = 0.0
+        follow_keys(self._read_keys)
         viewer.layers.events.removed.connect(self._on_removed)
 
     @property
@@ -126,6 +134,7 @@ class Session:
             self.close_case()
             case.labels_changed.connect(self._on_labels)
         self.case = case
+        self._read_keys()
         self._show_slide(slide)
         self._sync_labels()
         self._sync_cells()
@@ -196,8 +205,18 @@ class Session:
             layer.events.face_color()
         if self.overlay is not None:
             self.overlay.metadata["leukoscope"]["overlay"].assign(ids, names)
-            self.overlay.refresh(thumbnail=False, highlight=False, extent=False)
+            self._redraw_overlay()
         self.relabeled.emit(ids.tolist())
+
+    def _on_selected(self, *_: object) -> None:
+        # napari rings a selected point, which is a dot in the middle of a cell; the outline can be seen
+        if self.overlay is not None and self.cells is not None:
+            ids = (row + 1 for row in self.cells.selected_data)
+            if self.overlay.metadata["leukoscope"]["overlay"].mark(ids):
+                self._redraw_overlay()
+
+    def _redraw_overlay(self) -> None:
+        self.overlay.refresh(thumbnail=False, highlight=False, extent=False)
 
     # -- layers ---------------------------------------------------------------------------------------------------
 
@@ -236,6 +255,8 @@ class Session:
         self.cells = self._add(cells_layer(case.cells, case.mpp, case.taxonomy))
         self.cells.events.data.connect(self._on_edited)
         bind_keys(self, self.cells)
+        bind_mouse(self.cells)
+        self.cells.selected_data.events.items_changed.connect(self._on_selected)
         self.viewer.layers.selection.active = self.cells
 
     def _sync_cells(self) -> None:
@@ -286,6 +307,12 @@ class Session:
         for layer in (self.overlay, self.cells, *laid):
             if layer is not None:
                 self.viewer.layers.remove(layer)
+
+    def _read_keys(self, *_: object) -> None:
+        self.keys = class_keys(TAXONOMY if self.case is None else self.case.taxonomy, complain=warn)
+        if self.cells is not None:
+            bind_keys(self, self.cells)
+        self.keys_changed.emit()
 
     def _on_removed(self, event: Any) -> None:
         for name in ("slide", "overlay", "cells"):

@@ -12,7 +12,7 @@ from .review import go_to_next_uncertain as _go
 if TYPE_CHECKING:
     import napari
 
-__all__ = ["correct_cells", "export_case", "next_uncertain", "show_counts"]
+__all__ = ["correct_cells", "export_case", "next_uncertain", "show_counts", "show_gallery"]
 
 
 def correct_cells(viewer: napari.Viewer) -> None:
@@ -41,6 +41,12 @@ def export_case(viewer: napari.Viewer) -> None:
 def show_counts(viewer: Any) -> Any:
     """Open the Counts dock, or bring it to the front; return the widget."""
     _, widget = viewer.window.add_plugin_dock_widget("leukoscope", "Counts")
+    return widget
+
+
+def show_gallery(viewer: Any) -> Any:
+    """Open the Cells dock, or bring it to the front; return the widget."""
+    _, widget = viewer.window.add_plugin_dock_widget("leukoscope", "Cells")
     return widget
 
 

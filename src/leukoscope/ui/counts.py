@@ -58,6 +58,7 @@ class CountsWidget(QWidget):
         self.session.case_changed.connect(self._on_case)
         self.session.cells_added.connect(self._soon)
         self.session.relabeled.connect(self.refresh)  # a correction shows at once
+        self.session.keys_changed.connect(self.refresh)
         self.destroyed.connect(self._disconnect_from(self.session))
         self._on_case()
 
@@ -145,7 +146,7 @@ class CountsWidget(QWidget):
         self.export.setEnabled(case is not None)
 
     def _show(self, counts: Differential | None) -> None:
-        self.model.show_differential(counts)
+        self.model.show_differential(counts, self.session.keys)
         if counts is None or counts.blast_percent is None:
             self.percent.setText("–")
             self.interval.setText("no cells counted yet" if counts is None else counts.verdict)
@@ -212,6 +213,7 @@ class CountsWidget(QWidget):
             (session.case_changed, self._on_case),
             (session.cells_added, self._soon),
             (session.relabeled, self.refresh),
+            (session.keys_changed, self.refresh),
         ]
 
         def disconnect(*_: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,9 +46,12 @@ class CountsModel(QAbstractTableModel):
         super().__init__(parent)
         self._rows: list[CountsRow] = []
 
-    def show_differential(self, differential: Differential | None) -> None:
-        """Show other counts; rows that stay keep their place, so that a selection and the scroll position do too."""
-        rows = [] if differential is None else _rows_of(differential)
+    def show_differential(self, differential: Differential | None, keys: Mapping[str, str] | None = None) -> None:
+        """Show other counts, and the label of each key, by default the taxonomy's.
+
+        Rows that stay keep their place, so that a selection and the scroll position do too.
+        """
+        rows = [] if differential is None else _rows_of(differential, keys)
         if [row.label for row in rows] == [row.label for row in self._rows]:
             self._rows = rows
             if rows:
@@ -96,11 +100,12 @@ class CountsModel(QAbstractTableModel):
         return None
 
 
-def _rows_of(differential: Differential) -> list[CountsRow]:
+def _rows_of(differential: Differential, keys: Mapping[str, str] | None) -> list[CountsRow]:
     taxonomy = differential.taxonomy
+    by_label = {label: key for key, label in (taxonomy.by_key() if keys is None else keys).items()}
     table = {str(record["label"]): record for record in differential.table().to_dict("records")}
     # classes without a cell are listed too: the table is where the keys are looked up
-    labels = taxonomy.order([*table, *(label for label, cell_class in taxonomy.items() if cell_class.key)])
+    labels = taxonomy.order([*table, *by_label])
     rows = []
     for label in labels:
         record = table.get(label)
@@ -112,7 +117,7 @@ def _rows_of(differential: Differential) -> list[CountsRow]:
                 label,
                 taxonomy.name(label),
                 taxonomy.color(label),
-                taxonomy[label].key if label in taxonomy else "",
+                by_label.get(label, ""),
                 0 if record is None else int(record["counted"]),
                 0 if record is None else int(record["excluded"]),
                 percent,

@@ -1,9 +1,9 @@
 """Outlines colored by class over a slide of any size: a pyramid of cell ids, read as class codes.
 
 A Labels layer with one color for each of 100,000 ids needs numba and rebuilds its whole map for one changed color. So
-the pyramid that napari sees holds small codes, ``class · 16 + id mod 16``, looked up from the ids as a region is read:
+the pyramid that napari sees holds small codes, ``class · 17 + id mod 16``, looked up from the ids as a region is read:
 the color map has a few hundred entries, one changed label is one changed number, and touching cells of one class keep
-an outline between them because their codes differ.
+an outline between them because their codes differ. Selected cells have the seventeenth code of their class.
 """
 
 from __future__ import annotations
@@ -19,9 +19,11 @@ from leukoscope.classification.taxonomy import TAXONOMY, Taxonomy
 if TYPE_CHECKING:
     from leukoscope.cases._labels import Painter
 
-__all__ = ["ClassOverlay", "painted_levels", "rgba"]
+__all__ = ["MARK", "ClassOverlay", "painted_levels", "rgba"]
 
 VARIANTS = 16
+STRIDE = VARIANTS + 1
+MARK = "#ffd54a"  # of selected cells, in the gallery too; no class has it
 
 
 def rgba(color: str) -> npt.NDArray[np.float32]:
@@ -50,6 +52,7 @@ class ClassOverlay:
         self._window: tuple[tuple[int, str], npt.NDArray[Any]] | None = None
         self._classes: list[str] = list(taxonomy)
         self._codes: npt.NDArray[np.uint16] = np.zeros(1, np.uint16)
+        self._marked: npt.NDArray[np.int64] = np.empty(0, np.int64)
         self.assign(ids, labels)
         self.levels = [_CodedLevel(self, i) for i in range(len(self._sources))]
 
@@ -70,12 +73,24 @@ class ClassOverlay:
         names, inverse = np.unique(np.asarray(list(labels), dtype=str), return_inverse=True)
         self._classes += [str(name) for name in names if str(name) not in self._classes]
         ranks = np.array([self._classes.index(str(name)) for name in names])
-        self._codes[ids] = 1 + ranks[inverse] * VARIANTS + ids % VARIANTS
+        self._codes[ids] = 1 + ranks[inverse] * STRIDE + ids % VARIANTS
+
+    def mark(self, ids: Iterable[int]) -> bool:
+        """Outline these cells, and no others, as selected; return whether that changes anything."""
+        marked = np.fromiter(sorted(ids), np.int64)
+        changed = not np.array_equal(marked, self._marked)
+        self._marked = marked
+        return changed
 
     def codes(self, ids: npt.ArrayLike) -> npt.NDArray[np.uint16]:
         """Look up the codes of an array of ids; 0 for background and for ids that are not known."""
-        ids = np.asarray(ids)
-        return np.where(ids < self._codes.size, self._codes[np.minimum(ids, self._codes.size - 1)], 0).astype(np.uint16)
+        ids, codes = np.asarray(ids), self._codes
+        if self._marked.size:
+            marked = self._marked[self._marked < codes.size]
+            marked = marked[codes[marked] > 0]
+            codes = codes.copy()
+            codes[marked] = (codes[marked] - 1) // STRIDE * STRIDE + STRIDE
+        return np.where(ids < codes.size, codes[np.minimum(ids, codes.size - 1)], 0).astype(np.uint16)
 
     def colormap(self) -> Any:
         """Make napari's color map from codes to class colors."""
@@ -84,13 +99,13 @@ class ClassOverlay:
 
         colors = [np.zeros(4, np.float32)]
         for label in self._classes:
-            colors += [rgba(self._taxonomy.color(label))] * VARIANTS
+            colors += [*[rgba(self._taxonomy.color(label))] * VARIANTS, rgba(MARK)]
         return CyclicLabelColormap(colors=np.stack(colors))
 
     def names(self) -> dict[str, list[Any]]:
         """Make the layer's features, so that the status bar names the class under the mouse."""
-        codes = [0, *range(1, len(self._classes) * VARIANTS + 1)]
-        labels = [""] + [self._taxonomy.name(label) for label in self._classes for _ in range(VARIANTS)]
+        codes = [0, *range(1, len(self._classes) * STRIDE + 1)]
+        labels = [""] + [self._taxonomy.name(label) for label in self._classes for _ in range(STRIDE)]
         return {"index": codes, "class": labels}
 
     def _read(self, level: int, key: Any) -> npt.NDArray[np.uint16]:

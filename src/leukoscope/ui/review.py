@@ -8,27 +8,41 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ._napari import camera
+from .keys import NEXT_KEY
 from .notify import reporting_errors, say
 
 if TYPE_CHECKING:
     from ._state import Session
 
-__all__ = ["NEXT_KEY", "bind_keys", "go_to_next_uncertain", "target_cells"]
+__all__ = ["bind_keys", "bind_mouse", "go_to_next_uncertain", "look_at", "target_cells"]
 
-NEXT_KEY = "Q"
 LOOK_PX = 120.0  # how large on screen a cell should at least be to be judged
+CLICK_PX = 4.0  # a mouse that moves further drags
 
 
 def bind_keys(session: Session, layer: Any) -> None:
-    """Bind the taxonomy's keys, undo and redo on this one layer; they are active while it is the active layer."""
-    case = session.case
-    if case is None:
-        return
-    for key, label in case.taxonomy.by_key().items():
+    """Bind the classes' keys, undo and redo on this one layer; they are active while it is the active layer."""
+    layer.keymap.clear()  # of the keys before; napari's own are its class's
+    for key, label in session.keys.items():
         layer.bind_key(key.upper(), _relabeler(session, label))
     layer.bind_key("Control-Z", lambda _: _reported(session.undo))
     layer.bind_key("Control-Shift-Z", lambda _: _reported(session.redo))
     layer.bind_key(NEXT_KEY, lambda _: go_to_next_uncertain(session))
+
+
+def bind_mouse(layer: Any) -> None:
+    """Have a click select a cell while the mouse moves the view, too; a click beside all cells selects none."""
+
+    def select(layer: Any, event: Any) -> Any:
+        start = np.asarray(event.pos)
+        yield
+        while event.type == "mouse_move":
+            yield
+        if str(layer.mode) == "pan_zoom" and np.abs(np.asarray(event.pos) - start).max() < CLICK_PX:
+            under = layer.get_value(event.position, world=True)
+            layer.selected_data = set() if under is None else {int(under)}
+
+    layer.mouse_drag_callbacks.append(select)
 
 
 def target_cells(session: Session) -> list[int]:
@@ -63,10 +77,14 @@ def go_to_next_uncertain(session: Session) -> None:
     selected = set(layer.selected_data)
     at = next((i for i, row in enumerate(order) if row in selected), -1)
     row = order[(at + 1) % len(order)]
-    viewer = session.viewer
-    viewer.layers.selection.active = layer
+    session.viewer.layers.selection.active = layer
     layer.selected_data = {row}
-    view = camera(viewer)
+    look_at(session, row)
+
+
+def look_at(session: Session, row: int) -> None:
+    """Center the cell of a row of the cells layer, near enough to be judged."""
+    layer, view = session.cells, camera(session.viewer)
     view.center = layer.data_to_world(layer.data[row])
     size = float(layer.size[row]) * float(layer.scale[0])
     view.zoom = max(view.zoom, LOOK_PX / size)

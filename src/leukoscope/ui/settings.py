@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import getpass
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-__all__ = ["UserSettings", "default_output", "prefer_case_reader", "user_settings"]
+__all__ = ["UserSettings", "default_output", "plugin_settings", "prefer_case_reader", "remember", "user_settings"]
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,12 @@ class UserSettings:
         Folder for cases; empty means beside the slide.
     reviewer : str
         Kept with every correction; never empty.
+    thumbnail : int
+        Size of the gallery's thumbnails, px.
+    sort, by_class : str, bool
+        The gallery's order.
+    keys : mapping of str to str
+        Keys by class, as the user typed them; see `keys.checked_keys`.
     """
 
     segmenter: str = "spike"
@@ -30,17 +38,18 @@ class UserSettings:
     profile: str = "blood"
     output: str = ""
     reviewer: str = ""
+    thumbnail: int = 96
+    sort: str = "uncertainty"
+    by_class: bool = True
+    keys: Mapping[str, str] = field(default_factory=dict)
 
 
 def user_settings() -> UserSettings:
     """Read the settings as they are now; defaults where napari is older than 0.9 and knows no plugin settings."""
-    try:
-        from napari.settings import get_plugin_settings
-
-        plugin = get_plugin_settings("leukoscope")
-        analysis, review = plugin.analysis, plugin.review
-    except (ImportError, KeyError, AttributeError):
+    plugin = plugin_settings()
+    if plugin is None:
         return UserSettings(reviewer=_login())
+    analysis, review, gallery = plugin.analysis, plugin.review, plugin.gallery
     return UserSettings(
         segmenter=analysis.segmenter,
         model=analysis.model,
@@ -48,7 +57,30 @@ def user_settings() -> UserSettings:
         profile=analysis.profile,
         output=analysis.output,
         reviewer=review.reviewer.strip() or _login(),
+        thumbnail=gallery.thumbnail,
+        sort=gallery.sort,
+        by_class=gallery.by_class,
+        keys=plugin.keys.model_dump(),
     )
+
+
+def plugin_settings() -> Any | None:
+    """Give napari's settings of this plugin; None where napari knows none, or those of another version of it."""
+    try:
+        from napari.settings import get_plugin_settings
+
+        plugin = get_plugin_settings("leukoscope")
+    except (ImportError, KeyError):
+        return None
+    return plugin if all(hasattr(plugin, part) for part in ("analysis", "review", "gallery", "keys")) else None
+
+
+def remember(**values: Any) -> None:
+    """Keep how the user has left the gallery, for the next time; napari writes it to its settings."""
+    plugin = plugin_settings()
+    if plugin is not None:
+        for name, value in values.items():
+            setattr(plugin.gallery, name, value)
 
 
 def default_output(slide_address: str) -> Path:

@@ -1,0 +1,322 @@
+"""The Cells dock: what it shows of the viewer's case, and what its keys and drops do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from qtpy.QtCore import QEvent, Qt, QTimer
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from leukoscope.errors import LeukoscopeError
+
+from .._state import Session, session_of
+from ..keys import NEXT_KEY
+from ..notify import reporting_errors, say, show_error_line
+from ..review import go_to_next_uncertain
+from .cards import Cards
+from .cells import CellTable
+from .chips import ClassChips
+from .controls import Controls
+from .follow import SlideLink
+from .grid import ThumbnailGrid
+from .model import GalleryModel
+from .thumbnails import Thumbnails, read_field
+
+__all__ = ["GalleryWidget"]
+
+TALL_PX = 520  # a dock that is less tall shows classes without their names
+GATHER_MS = 400  # cells that an analysis brings are shown together
+SIZES = (64, 128, 256)  # pictures are read in these sizes and shown in all between
+
+
+class GalleryWidget(QWidget):
+    """Thumbnails of the cells that a viewer's case shows; follows every analysis and correction.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+        The viewer whose case it shows.
+    """
+
+    def __init__(self, napari_viewer: Any, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.session: Session = session_of(napari_viewer)
+        self.model = GalleryModel(self)
+        self.thumbnails = Thumbnails(self)
+        self.cards = Cards(self.model, self.thumbnails)
+        self.controls = Controls(self)
+        self.chips = ClassChips(self)
+        self.grid = ThumbnailGrid(self.model, self.cards, self)
+        self.link = SlideLink(self.session, self)
+        self._slide: Any = None
+        self._following = False
+        self._build()
+        self._gather = QTimer(self)
+        self._gather.setSingleShot(True)
+        self._gather.setInterval(GATHER_MS)
+        self._gather.timeout.connect(self._read_cells)
+        self._connect()
+        self._on_case()
+
+    def _build(self) -> None:
+        self.notice = QLabel()
+        self.notice.setWordWrap(True)
+        self.notice.setStyleSheet("font-weight: 600;")
+        self.status = QLabel()
+        self.refresh = QPushButton("Sort again")
+        self.refresh.setToolTip("Relabeled cells keep their place until then (F5)")
+        self.refresh.setShortcut("F5")
+        self.refresh.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.all = QPushButton("Show all")
+        self.all.setToolTip("Clear every filter")
+        self.all.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        foot = QHBoxLayout()
+        foot.addWidget(self.status, stretch=1)
+        foot.addWidget(self.all)
+        foot.addWidget(self.refresh)
+        layout = QVBoxLayout(self)
+        layout.setSpacing(5)
+        for widget in (self.chips, self.controls, self.notice):
+            layout.addWidget(widget)
+        layout.addWidget(self.grid, stretch=1)
+        layout.addLayout(foot)
+
+    def _connect(self) -> None:
+        self.grid.class_key.connect(self.relabel)
+        self.grid.command_key.connect(self._on_command)
+        self.grid.zoom_asked.connect(self.controls.zoom_by)
+        self.grid.moved.connect(self._want)
+        self.grid.chosen_changed.connect(self._on_chosen)
+        self.thumbnails.loaded.connect(lambda cell: self.grid.redraw(self.model.places([cell])))
+        self.controls.changed.connect(self.arrange)
+        self.controls.resized.connect(self._resize)
+        self.chips.filtered.connect(self.arrange)
+        self.chips.dropped.connect(self.relabel)
+        self.refresh.clicked.connect(self.arrange)
+        self.all.clicked.connect(self._show_all)
+        self.link.picked.connect(self._on_picked)
+        pairs: list[tuple[Any, Any]] = [
+            (self.session.case_changed, self._on_case),
+            (self.session.cells_added, self._on_added),
+            (self.session.relabeled, self._on_relabeled),
+            (self.session.keys_changed, self._on_keys),
+        ]
+        for signal, slot in pairs:
+            signal.connect(slot)
+
+        def disconnect(*_: Any) -> None:  # not a method of the widget: Qt has deleted it by the time this is called
+            for signal, slot in pairs:
+                signal.disconnect(slot, missing_ok=True)
+            self.link.detach()
+
+        self.destroyed.connect(disconnect)
+
+    # -- what is shown --------------------------------------------------------------------------------------------
+
+    def _on_case(self, *_: Any) -> None:
+        case = self.session.case
+        layer = self.session.slide
+        self._slide = None if case is None or layer is None else layer.metadata["leukoscope"]["slide"]
+        self.link.attach()
+        self._read_cells(keep=False)
+        self._on_keys()
+        says = []
+        if case is not None and case.readonly:
+            says.append("Read only: another program holds the case. Corrections are off.")
+        if case is not None and self._slide is None:
+            says.append("The slide is not where it was: Find slide… in the Counts dock opens it.")
+        self.notice.setText("\n".join(says))
+        self.notice.setVisible(bool(says))
+
+    def _on_added(self, *_: Any) -> None:
+        self.link.attach()
+        if not self._gather.isActive():
+            self._gather.start()
+
+    def _read_cells(self, keep: bool = True) -> None:
+        """Read the case's cells; `keep` the thumbnails: they are of the same cells, and perhaps of more."""
+        case = self.session.case
+        chosen = self.model.cells(self.grid.chosen())
+        self._following = True
+        try:
+            if case is None or not len(case):
+                self.model.show_cells(None)
+            else:
+                self.model.show_cells(CellTable.of(case), None, case.taxonomy)
+        finally:
+            self._following = False
+        self.cards.clear()
+        self._point_at_slide(keep)
+        self._count()
+        self.arrange(chosen=chosen)
+
+    def _point_at_slide(self, keep: bool) -> None:
+        table, case = self.model.table, self.session.case
+        size = next((size for size in SIZES if size >= self._device_side()), SIZES[-1])
+        read = None
+        if table is not None and case is not None and self._slide is not None:
+            read = read_field(self._slide, table.x, table.y, case.mpp, size)
+        self.thumbnails.set_source(read, size, keep)
+        self._size = size
+
+    def arrange(self, *_: Any, chosen: Iterable[int] | None = None) -> None:
+        """Filter and sort anew; what is selected stays so where it is still shown."""
+        cells = self.model.cells(self.grid.chosen()) if chosen is None else chosen
+        filters = replace(self.controls.filters, labels=self.chips.checked)
+        order = self.controls.order
+        self._following = True  # the slide's selection is not the gallery's to change now
+        try:
+            try:
+                self.model.arrange(filters, **order)
+            except LeukoscopeError as error:  # the profile's file has gone, so no verdict could flip
+                show_error_line(error)
+                self.model.arrange(filters, **{**order, "by": "uncertainty"})
+            self.grid.choose(self.model.places(cells), scroll=True)
+        finally:
+            self._following = False
+        self._say()
+
+    def _show_all(self) -> None:
+        for chip in self.chips.chips.values():
+            chip.setChecked(False)
+        self.controls.clear_filters()
+
+    def _on_keys(self) -> None:
+        self.grid.keys = dict(self.session.keys)
+        self.grid.next_key = NEXT_KEY
+        self._count()
+
+    def _count(self) -> None:
+        table = self.model.table
+        self.chips.show_classes(self.model.taxonomy, self.session.keys, {} if table is None else table.counts())
+
+    def _say(self) -> None:
+        table, case = self.model.table, self.session.case
+        shown, chosen = self.model.rowCount(), len(self.grid.chosen())
+        if case is None:
+            self.grid.message = "No case is open: analyze a slide, or open a *.leuko folder."
+        elif table is None:
+            self.grid.message = "No cells yet: they appear here as the analysis finds them."
+        else:
+            self.grid.message = "No cell passes the filters. Show all clears them."
+        total = 0 if table is None else len(table)
+        text = f"{shown:,} of {total:,} cells" if shown != total else f"{total:,} cells"
+        self.status.setText(f"{text}, {chosen:,} selected" if chosen else text)
+        self.all.setEnabled(shown != total)
+        self.refresh.setEnabled(bool(self.model.moved))
+        self.grid.viewport().update()
+
+    # -- thumbnails -----------------------------------------------------------------------------------------------
+
+    def _device_side(self) -> float:
+        return float(self.controls.zoom.value() * self.devicePixelRatioF())
+
+    def _resize(self, side: int) -> None:
+        top = next(iter(self.grid.items_in_sight()), None)
+        self.cards.resize(side, self.devicePixelRatioF())
+        if next((size for size in SIZES if size >= self._device_side()), SIZES[-1]) != self._size:
+            self._point_at_slide(keep=False)
+        self.grid.regrid(top)
+
+    def _want(self) -> None:
+        """Ask for the thumbnails in sight, then for a page below, then for one above."""
+        if not self.isVisible():
+            return
+        seen = self.grid.items_in_sight()
+        page, total = len(seen), self.model.rowCount()
+        below = range(seen.stop, min(seen.stop + page, total))
+        above = range(max(seen.start - page, 0), seen.start)[::-1]
+        self.thumbnails.want(self.model.cell(item) for part in (seen, below, above) for item in part)
+
+    def resizeEvent(self, event: Any) -> None:  # noqa: N802
+        """Leave the room to the thumbnails where there is little."""
+        self.chips.shorten(self.height() < TALL_PX)
+        super().resizeEvent(event)
+
+    def showEvent(self, event: Any) -> None:  # noqa: N802
+        """Begin to read."""
+        super().showEvent(event)
+        self._resize(self.controls.zoom.value())
+
+    def hideEvent(self, event: Any) -> None:  # noqa: N802
+        """Read nothing that nobody sees."""
+        self.thumbnails.want(())
+        super().hideEvent(event)
+
+    def changeEvent(self, event: Any) -> None:  # noqa: N802
+        """Draw for another screen."""
+        if event.type() == QEvent.Type.DevicePixelRatioChange:
+            self._resize(self.controls.zoom.value())
+        super().changeEvent(event)
+
+    # -- correcting -----------------------------------------------------------------------------------------------
+
+    def target_cells(self) -> list[int]:
+        """Find the cells that a key means.
+
+        Returns
+        -------
+        list of int
+            The ids of the selected cells where one of them is in sight, else of the cell under the mouse. A selection
+            that was scrolled away is thus never relabeled by accident.
+        """
+        chosen, seen = self.grid.chosen(), self.grid.items_in_sight()
+        if len(chosen) and np.any((chosen >= seen.start) & (chosen < seen.stop)):
+            return self.model.cells(chosen)
+        return [self.model.cell(self.grid.hovered)] if self.grid.hovered >= 0 else []
+
+    def relabel(self, label: str, cells: Iterable[int] | None = None) -> None:
+        """Give cells a label, by default those that a key means; in the case first, then, by its signal, here."""
+        meant = self.target_cells() if cells is None else list(cells)
+        if self.session.case is None:
+            return
+        if not meant:
+            say("No cell is meant: select some that are in sight, or point at one.")
+            return
+        with reporting_errors():
+            self.session.relabel(meant, label)
+
+    def _on_command(self, name: str) -> None:
+        with reporting_errors():
+            if name == "next":
+                go_to_next_uncertain(self.session)
+            elif name == "undo":
+                self.session.undo()
+            else:
+                self.session.redo()
+
+    def _on_relabeled(self, ids: list[int]) -> None:
+        case, table = self.session.case, self.model.table
+        if case is None or table is None or (ids and ids[-1] > len(table)):
+            return
+        labels = case.labels(ids)
+        self.model.relabeled(ids, [labels[cell] for cell in ids], self._reviewed(ids))
+        self._count()
+        self._say()
+
+    def _reviewed(self, ids: list[int]) -> Any:
+        layer, rows = self.session.cells, np.asarray(ids) - 1
+        # the session has just written this column; the case would make its whole table for it
+        source = layer.features["source"] if layer is not None else self.session.case.cells["source"]  # type: ignore[union-attr]
+        return source.to_numpy()[rows] == "reviewer"
+
+    # -- the same selection on the slide --------------------------------------------------------------------------
+
+    def _on_chosen(self) -> None:
+        if not self._following:
+            self.link.select(self.model.cells(self.grid.chosen()))
+        self._say()
+
+    def _on_picked(self, cells: list[int]) -> None:
+        self._following = True
+        try:
+            places = self.model.places(cells)
+            self.grid.choose(places, scroll=True)
+        finally:
+            self._following = False
+        self._say()
+        if cells and not len(places):
+            self.status.setText(f"Cell {cells[0]} is not shown: the filters leave it out")
