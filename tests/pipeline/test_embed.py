@@ -201,9 +201,9 @@ def test_another_slide_is_refused(case, tmp_path) -> None:
 
 
 def test_a_case_without_a_model_is_refused(smear, slide, tmp_path) -> None:
-    with analyze(smear, tmp_path, segmenter="watershed", model=None, workers=1) as case:
-        with pytest.raises(SettingsError, match="without a model"):
-            embed_case(case, slide, "cpu")
+    case = analyze(smear, tmp_path, segmenter="watershed", model=None, workers=1)
+    with case, pytest.raises(SettingsError, match="without a model"):
+        embed_case(case, slide, "cpu")
 
 
 def made(count: int, width: int = 16, seed: int = 0) -> Embeddings:

@@ -124,8 +124,7 @@ class Embeddings:
 def _directions(values: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     plain = np.asarray(values, np.float32)
     lengths = np.linalg.norm(plain, axis=1, keepdims=True)
-    directions: NDArray[np.float32] = plain / np.where(lengths > 0, lengths, 1)
-    return directions
+    return np.asarray(plain / np.where(lengths > 0, lengths, 1), np.float32)
 
 
 def embed_case(
@@ -220,16 +219,11 @@ def embed_cells(
         In the order of the ids, each number one that float16 holds: the same as `embed_case` gives.
     """
     parts: list[NDArray[np.float32]] = [model.embed([])]
-    ask_cells(
-        case,
-        slide,
-        ids,
-        model,
-        model.embed,
-        lambda rows: parts.append(_halves(rows).astype(np.float32)),
-        progress,
-        cancel,
-    )
+
+    def take(rows: NDArray[np.float32]) -> None:
+        parts.append(_halves(rows).astype(np.float32))
+
+    ask_cells(case, slide, ids, model, model.embed, take, progress, cancel)
     return np.concatenate(parts)
 
 

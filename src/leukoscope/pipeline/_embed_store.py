@@ -48,9 +48,8 @@ class EmbeddingFile:
         key = hashlib.sha256(json.dumps(self._about, sort_keys=True).encode()).hexdigest()[:16]
         self._partial = folder / f".embeddings-{key}.partial"
         head = io.BytesIO()
-        np.lib.format.write_array_header_1_0(  # type: ignore[no-untyped-call]
-            head, {"descr": "<f2", "fortran_order": False, "shape": self._shape}
-        )
+        header = {"descr": "<f2", "fortran_order": False, "shape": self._shape}
+        np.lib.format.write_array_header_1_0(head, header)
         self._head = head.getvalue()
 
     def read(self) -> Halves | None:
@@ -127,6 +126,5 @@ def _explained(file: Path) -> Iterator[None]:
         yield
     except OSError as error:
         cause = f"the cells' embedding cannot be written ({error.strerror or error})"
-        raise CaseError(
-            cause, "Make room on the disk, or make the case's folder writable; then ask again.", file
-        ) from (error)
+        remedy = "Make room on the disk, or make the case's folder writable; then ask again."
+        raise CaseError(cause, remedy, file) from error
