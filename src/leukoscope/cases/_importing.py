@@ -82,10 +82,11 @@ class Imported:
 
 def import_geojson(case: Case, path: Path, reviewer: str | None) -> Imported:
     """Take over the classes that were changed; see `Case.import_geojson`."""
-    with case._store.mutex:
+    with case._store.mutex:  # refused before the file is read: that may take long, and keeps nobody waiting
         case._check_writable()
         case._check_open()
-        objects, digest = read_geojson(path)
+    objects, digest = read_geojson(path)
+    with case._store.mutex:
         mine, others = _sorted_out(case, objects, path)
         labels = _labels(case)
         changed, unchanged, unknown, ignored = _changes(case, mine, labels)

@@ -16,6 +16,7 @@ from ..classification.taxonomy import TAXONOMY, class_from_dict
 from ..errors import CaseError
 from ..hematology import Differential, Profile, differential
 from . import _log, _runs
+from ._history import history_frame
 from ._labels import Painter
 from ._review import Hand, Review
 from ._store import Store
@@ -146,6 +147,17 @@ class CaseReader:
         """The whole log, in order."""
         with self._store.mutex:
             return tuple(self._events)
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """The whole log as a table, for people to read.
+
+        One row an event: id, at (ISO 8601, UTC), who, kind, cells (how many), was and is (the label before and after;
+        of several, each with its number of cells; for a signature or an amendment, what it says), model (with its
+        fingerprint), version (of Leukoscope; empty where an old one did not write it down, nor what was), undone
+        (whether it stands undone now).
+        """
+        return history_frame(self.events)
 
     @property
     def cells(self) -> pd.DataFrame:
