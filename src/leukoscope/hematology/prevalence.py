@@ -9,55 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil, floor, hypot, isclose, sqrt
-from typing import NamedTuple
+from math import ceil, floor, isclose, sqrt
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import SettingsError
 from ._intervals import exact, hypergeometric, square_and_add
+from ._strata import Stratum, combined
 from .differential import crosses
 
 __all__ = ["Prevalence", "cells_to_review", "corrected_prevalence"]
-
-
-_SMALL = 5  # counts up to which limits are added plainly; chosen by coverage, benchmarks/prevalence.py
-
-
-class _Stratum(NamedTuple):
-    """Cells that the model calls alike; `seen` of them were reviewed, `blasts` of those are blasts."""
-
-    cells: int
-    seen: float  # whole in a review, fractional in a plan
-    blasts: float
-    unseen_rate: float  # taken for the share of blasts while none is seen: the model's word
-
-    @property
-    def rate(self) -> float:
-        return self.blasts / self.seen if self.seen else self.unseen_rate
-
-    @property
-    def estimate(self) -> float:
-        return self.cells * self.rate
-
-
-def _combined(strata: Sequence[tuple[_Stratum, float, float]]) -> tuple[float, float]:
-    """Return limits of the blasts in all strata from each one's (stratum, low, high).
-
-    Square-and-add takes limits for quantiles of something smooth. A limit that rests on a handful of cells, or on none,
-    is not; where that holds for every stratum, the distances are added.
-    """
-    estimate = sum(stratum.estimate for stratum, _, _ in strata)
-    below = [stratum.estimate - low for stratum, low, _ in strata]
-    above = [high - stratum.estimate for stratum, _, high in strata]
-    unseen = any(stratum.cells and not stratum.seen for stratum, _, _ in strata)
-    add_below = unseen or all(stratum.blasts <= _SMALL for stratum, _, _ in strata)
-    add_above = unseen or all(stratum.seen - stratum.blasts <= _SMALL for stratum, _, _ in strata)
-    return (
-        estimate - (sum(below) if add_below else hypot(*below)),
-        estimate + (sum(above) if add_above else hypot(*above)),
-    )
 
 
 @dataclass(frozen=True)
@@ -158,7 +120,7 @@ class Prevalence:
         for stratum in self._strata:
             limits = hypergeometric(int(stratum.blasts), int(stratum.seen), stratum.cells, level)
             strata.append((stratum, *limits))
-        low, high = _combined(strata)
+        low, high = combined(strata)
         return self._percent(floor(low + 1e-6), ceil(high - 1e-6))
 
     def patient_interval(self, level: float = 0.95) -> tuple[float, float]:
@@ -188,11 +150,11 @@ class Prevalence:
         return max(low, 0.0), min(high, 100.0)
 
     @property
-    def _strata(self) -> tuple[_Stratum, _Stratum]:
+    def _strata(self) -> tuple[Stratum, Stratum]:
         others, reviewed_others = self.cells - self.called, self.reviewed - self.reviewed_called
         return (
-            _Stratum(self.called, self.reviewed_called, self.reviewed_called - self.false_blasts, 1.0),
-            _Stratum(others, reviewed_others, self.missed_blasts, 0.0),
+            Stratum(self.called, self.reviewed_called, self.reviewed_called - self.false_blasts, 1.0),
+            Stratum(others, reviewed_others, self.missed_blasts, 0.0),
         )
 
     def _percent(self, low: float, high: float) -> tuple[float, float]:
@@ -298,9 +260,9 @@ def _planned(found: Prevalence, reviewed: int, level: float) -> tuple[float, flo
         # Later cells are drawn from those left, in proportion.
         then = seen + (reviewed - found.reviewed) * (cells - seen) / (found.cells - found.reviewed)
         rate = blasts / seen if seen else unseen_rate
-        stratum = _Stratum(cells, then, rate * then, unseen_rate)
+        stratum = Stratum(cells, then, rate * then, unseen_rate)
         low, high = exact(stratum.blasts, then, level)
         shrink = sqrt((cells - then) / (cells - 1)) if cells > 1 else float(then < cells)
         near, far = (cells * (rate + shrink * (limit - rate)) for limit in (low, high))
         strata.append((stratum, near, far))
-    return found._percent(*_combined(strata))
+    return found._percent(*combined(strata))
