@@ -7,11 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import takewhile
 
-import numpy as np
-
 from ..classification.taxonomy import UNIDENTIFIED
 from ..errors import CaseError
-from ..hematology import Profile, load_profile
+from ..hematology import Profile, draw_sample, load_profile
 from ._comparing import ComparedCase
 from ._reviewing import who
 from .records import Event
@@ -108,8 +106,7 @@ class SampledCase(ComparedCase):
             if not 1 <= n <= len(labels) or seed < 0:
                 remedy = f"Draw 1 to {len(labels)} cells, with a seed of 0 or more."
                 raise CaseError(f"{n} cells cannot be drawn of {len(labels)} (seed {seed})", remedy, self.path)
-            ids = np.array(list(labels), dtype=np.int64)
-            drawn = [int(i) for i in np.random.default_rng(seed).permutation(ids)[:n]]
+            drawn = draw_sample(labels, n, seed).tolist()
             found = Counter(labels.values())
             population = {label: found[label] for label in self.taxonomy.order(found)}
             detail = {"seed": seed, "profile": chosen.name, "population": population}
