@@ -22,15 +22,18 @@ def reviews(draw):
     called, others = draw(st.integers(0, 300)), draw(st.integers(0, 300))
     seen, seen_others = draw(st.integers(0, called)), draw(st.integers(0, others))
     known = draw(st.integers(0, 50))
+    false, missed = draw(st.integers(0, seen)), draw(st.integers(0, seen_others))
     return Prevalence(
         called + others,
         called,
         seen + seen_others,
         seen,
-        draw(st.integers(0, seen)),
-        draw(st.integers(0, seen_others)),
+        false,
+        missed,
         known,
         draw(st.integers(0, known)),
+        draw(st.integers(0, false)),
+        draw(st.integers(0, seen_others - missed)),
     )
 
 
@@ -77,13 +80,14 @@ def test_whatever_was_reviewed(found):
     if not found.total:
         assert math.isnan(found.percent)
         return
+    assert 0 < found.total <= found.cells + found.known
     assert low - 1e-9 <= found.percent <= high + 1e-9
     wide = found.interval(0.99)
     assert wide[0] <= low + 1e-9
     assert high <= wide[1] + 1e-9
     # What has been seen for sure is never left out.
     seen_blasts = found.known_blasts + found.reviewed_called - found.false_blasts + found.missed_blasts
-    seen = found.known + found.reviewed
+    seen = found.known + found.reviewed - found.uncounted_called - found.uncounted_others
     assert high >= 100 * seen_blasts / found.total - 1e-9
     assert low <= 100 * (1 - (seen - seen_blasts) / found.total) + 1e-9
     of_patient = found.patient_interval()
@@ -143,6 +147,37 @@ def test_cells_that_somebody_picked_count_as_what_they_are_and_teach_nothing():
     assert corrected_prevalence(called, truth, reviewed).false_blasts == 1
 
 
+def test_cells_that_do_not_count_leave_the_denominator():
+    kinds = np.array(["blast"] * 20 + ["other"] * 60 + ["smudge"] * 20)
+    called = np.arange(100) % 7 == 0
+    everything = np.ones(100, bool)
+    found = corrected_prevalence(called, kinds == "blast", everything, counted=kinds != "smudge")
+    assert found.total == pytest.approx(80)
+    assert found.percent == pytest.approx(25)
+    assert found.interval() == pytest.approx((25, 25))
+    assert found.patient_interval() == pytest.approx(clopper_pearson(20, 80))
+    chosen = corrected_prevalence(called, kinds == "blast", ~everything, everything, kinds != "smudge")
+    assert (chosen.known, chosen.known_blasts, chosen.percent) == (80, 20, 25)
+    with pytest.raises(SettingsError, match="contradict"):
+        Prevalence(10, 5, 4, 2, 1, 0, uncounted_called=2)
+
+
+@pytest.mark.parametrize(
+    ("called", "others"),  # blasts, cells that do not count, other cells
+    [((60, 25, 15), (40, 90, 770)), ((300, 0, 0), (0, 200, 500)), ((20, 80, 0), (0, 0, 900))],
+)
+def test_coverage_with_cells_that_do_not_count(called, others):
+    rng = np.random.default_rng(2)
+    blasts, counted = called[0] + others[0], 1000 - called[1] - others[1]
+    held = 0
+    for _ in range(400):
+        seen = rng.hypergeometric(sum(called), sum(others), 150)
+        a, b = rng.multivariate_hypergeometric(called, seen), rng.multivariate_hypergeometric(others, 150 - seen)
+        low, high = Prevalence(1000, sum(called), 150, seen, a[1] + a[2], b[0], 0, 0, a[1], b[1]).interval()
+        held += low <= 100 * blasts / counted <= high
+    assert held / 400 > 0.94
+
+
 def test_a_draw_is_the_same_everywhere():
     # Worked out with Python's own integers: the order must not hang on numpy's version.
     assert draw_sample(range(10), 10, seed=0).tolist() == [1, 4, 5, 7, 6, 9, 0, 3, 2, 8]
@@ -189,6 +224,8 @@ def test_plans_at_the_ends():
     clear = Prevalence(20_000, 12_000, 100, 60, 1, 1)
     assert cells_to_review(clear, [5, 20, 25]) == 0
     assert cells_to_review(clear, []) == 0
+    assert clear.planned_interval(100) == clear.planned_interval(0) == clear.interval()
+    assert clear.planned_interval(30_000) == pytest.approx((clear.percent, clear.percent))
     assert cells_to_review(Prevalence(1000, 190, 0, 0, 0, 0), [20]) is None  # nothing is known of the model's errors
     assert cells_to_review(Prevalence(1000, 200, 50, 10, 0, 0), [20]) is None  # at the threshold
     near = cells_to_review(Prevalence(1000, 201, 50, 10, 0, 0), [20])

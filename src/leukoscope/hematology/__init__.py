@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from ._intervals import clopper_pearson
 from .agreement import Agreement, Kappa, agreement, cohen_kappa
-from .decide import cells_to_decide, flip_order
+from .decide import cells_to_decide, cells_to_review, flip_order
 from .density import DensityMap, density_map
 from .differential import Differential, Excluded, Finding, differential
 from .draw import draw_sample
-from .prevalence import Prevalence, cells_to_review, corrected_prevalence
+from .prevalence import Prevalence, corrected_prevalence
 from .profiles import Profile, Threshold, load_profile, load_profiles, profile_names, save_profiles
 from .regions import Dispersion, DrivingRegion, Region, Regions, by_region, dispersion, square_regions
 from .series import Change, DatedCount, change, series

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from math import isclose
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,9 +12,10 @@ from ..classification.taxonomy import TAXONOMY, Taxonomy
 from ..errors import SettingsError
 from ._intervals import exact
 from .differential import crosses
+from .prevalence import Prevalence
 from .profiles import Profile, load_profile
 
-__all__ = ["cells_to_decide", "flip_order"]
+__all__ = ["cells_to_decide", "cells_to_review", "flip_order"]
 
 _BLAST, _OTHER, _OUT = range(3)  # what a label is to the count
 
@@ -69,6 +71,46 @@ def cells_to_decide(
     while enough - few > 1:
         more = (few + enough) // 2
         few, enough = (more, enough) if is_open(more) else (few, more)
+    return enough
+
+
+def cells_to_review(found: Prevalence, thresholds: Sequence[float], level: float = 0.95) -> int | None:
+    """Return how many more cells to review until the slide's interval holds none of the thresholds.
+
+    A plan, not a promise: it takes it that further cells show errors at the rates found so far, and interpolates
+    between whole cells.
+
+    Parameters
+    ----------
+    found : Prevalence
+        The review up to now.
+    thresholds : sequence of float
+        In percent.
+    level : float
+        The confidence.
+
+    Returns
+    -------
+    int or None
+        0 when none is in the interval now. None when nothing has been reviewed, or when the estimate is at a
+        threshold: no review decides it, then.
+    """
+
+    def open_at(low: float, high: float) -> bool:
+        return any(crosses(low, high, threshold) for threshold in thresholds)
+
+    if not open_at(*found.interval(level)):
+        return 0
+    at_threshold = any(isclose(found.percent, threshold, abs_tol=1e-9) for threshold in thresholds)
+    if not found.reviewed or at_threshold:
+        return None
+    few, enough = 0, found.cells - found.reviewed  # with all reviewed nothing is open
+    while enough - few > 1:
+        more = (few + enough) // 2
+        if open_at(*found.planned_interval(found.reviewed + more, level)):
+            few = more
+        else:
+            enough = more
     return enough
 
 

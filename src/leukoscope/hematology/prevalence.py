@@ -7,9 +7,9 @@ Prediction-powered inference: Angelopoulos, A. N., Bates, S., Fannjiang, C., Jor
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from math import ceil, floor, isclose, sqrt
+from math import ceil, floor, sqrt
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,9 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import SettingsError
 from ._intervals import exact, hypergeometric, square_and_add
 from ._strata import Stratum, combined
-from .differential import crosses
 
-__all__ = ["Prevalence", "cells_to_review", "corrected_prevalence"]
+__all__ = ["Prevalence", "corrected_prevalence"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +39,9 @@ class Prevalence:
     known, known_blasts : int
         Further counted cells that a reader chose and reviewed, and the blasts among them: certain, and no part of the
         sample.
+    uncounted_called, uncounted_others : int
+        Of `false_blasts`, and of the other reviewed cells, those that the reader counts as no cell at all (smudges,
+        artefacts). Their share of all cells is taken out of the denominator.
 
     Raises
     ------
@@ -55,6 +57,8 @@ class Prevalence:
     missed_blasts: int
     known: int = 0
     known_blasts: int = 0
+    uncounted_called: int = 0
+    uncounted_others: int = 0
 
     def __post_init__(self) -> None:
         others, reviewed_others = self.cells - self.called, self.reviewed - self.reviewed_called
@@ -62,14 +66,16 @@ class Prevalence:
             0 <= self.false_blasts <= self.reviewed_called <= self.called,
             0 <= self.missed_blasts <= reviewed_others <= others,
             0 <= self.known_blasts <= self.known,
+            0 <= self.uncounted_called <= self.false_blasts,
+            0 <= self.uncounted_others <= reviewed_others - self.missed_blasts,
         )
         if not all(within):
             raise SettingsError(f"these counts contradict each other: {self}", "Count each reviewed cell once.")
 
     @property
-    def total(self) -> int:
-        """All counted cells."""
-        return self.cells + self.known
+    def total(self) -> float:
+        """All counted cells; an estimate where the review found some that do not count."""
+        return self.known + self.cells - sum(stratum.estimate for stratum in self._uncounted)
 
     @property
     def blasts(self) -> float:
@@ -84,7 +90,8 @@ class Prevalence:
     @property
     def model_percent(self) -> float:
         """Percent of blasts before the sample corrects it; NaN when no cell is counted."""
-        return 100 * (self.called + self.known_blasts) / self.total if self.total else float("nan")
+        cells = self.cells + self.known
+        return 100 * (self.called + self.known_blasts) / cells if cells else float("nan")
 
     @property
     def power(self) -> float:
@@ -116,12 +123,14 @@ class Prevalence:
             In percent, 0 to 100: of this slide's counted cells, the finite population. Without width once all are
             reviewed.
         """
-        strata = []
-        for stratum in self._strata:
-            limits = hypergeometric(int(stratum.blasts), int(stratum.seen), stratum.cells, level)
-            strata.append((stratum, *limits))
-        low, high = combined(strata)
-        return self._percent(floor(low + 1e-6), ceil(high - 1e-6))
+        low, high = self._limits(self._strata, level)
+        low, high = self._percent(floor(low + 1e-6), ceil(high - 1e-6))
+        if not self.total or not (self.uncounted_called or self.uncounted_others):
+            return low, high
+        few, many = self._limits(self._uncounted, level)
+        most, least = (self.cells + self.known - uncounted for uncounted in (few, many))
+        of_most, of_least = (100 * self.blasts / d if d else self.percent for d in (most, max(least, self.blasts)))
+        return self._around((low, high), (of_most, of_least))
 
     def patient_interval(self, level: float = 0.95) -> tuple[float, float]:
         """Return the interval of the percentage in the blood or marrow that the slide's cells are a sample of.
@@ -141,13 +150,38 @@ class Prevalence:
         """
         if not self.total:
             return 0.0, 100.0
-        low, high = self.interval(level)
-        count_low, count_high = exact(min(self.blasts, self.total), self.total, level)
-        middle = self.percent
-        low, high = square_and_add(
-            middle, (low - middle, 0.0, high - middle), (100 * count_low - middle, 0.0, 100 * count_high - middle)
-        )
+        counted = exact(min(self.blasts, self.total), self.total, level)
+        return self._around(self.interval(level), (100 * counted[0], 100 * counted[1]))
+
+    def planned_interval(self, reviewed: int, level: float = 0.95) -> tuple[float, float]:
+        """Return the slide's interval expected once so many cells are reviewed, errors going on at the rates found.
+
+        Binomial limits drawn in for the finite population, between whole cells. What the review leaves open of the
+        denominator is not part of it.
+        """
+        reviewed = min(reviewed, self.cells)
+        if reviewed <= self.reviewed:
+            return self.interval(level)
+        strata = []
+        for cells, seen, found, unseen_rate in self._strata:
+            # Later cells are drawn from those left, in proportion.
+            then = seen + (reviewed - self.reviewed) * (cells - seen) / (self.cells - self.reviewed)
+            rate = found / seen if seen else unseen_rate
+            low, high = exact(rate * then, then, level)
+            shrink = sqrt(max(cells - then, 0) / (cells - 1)) if cells > 1 else float(then < cells)
+            near, far = (cells * (rate + shrink * (limit - rate)) for limit in (low, high))
+            strata.append((Stratum(cells, then, rate * then, unseen_rate), near, far))
+        return self._percent(*combined(strata))
+
+    def _around(self, *intervals: tuple[float, float]) -> tuple[float, float]:
+        """Combine what is open for independent reasons, in percent."""
+        low, high = square_and_add(self.percent, *((low, self.percent, high) for low, high in intervals))
         return max(low, 0.0), min(high, 100.0)
+
+    @staticmethod
+    def _limits(strata: Iterable[Stratum], level: float) -> tuple[float, float]:
+        exact_limits = ((s, *hypergeometric(int(s.found), int(s.seen), s.cells, level)) for s in strata)
+        return combined(list(exact_limits))
 
     @property
     def _strata(self) -> tuple[Stratum, Stratum]:
@@ -155,6 +189,14 @@ class Prevalence:
         return (
             Stratum(self.called, self.reviewed_called, self.reviewed_called - self.false_blasts, 1.0),
             Stratum(others, reviewed_others, self.missed_blasts, 0.0),
+        )
+
+    @property
+    def _uncounted(self) -> tuple[Stratum, Stratum]:
+        called, others = self._strata
+        return (
+            called._replace(found=self.uncounted_called, unseen_rate=0.0),
+            others._replace(found=self.uncounted_others),
         )
 
     def _percent(self, low: float, high: float) -> tuple[float, float]:
@@ -166,9 +208,16 @@ class Prevalence:
 
 
 def corrected_prevalence(
-    called: ArrayLike, truth: ArrayLike, reviewed: ArrayLike, chosen: ArrayLike | None = None
+    called: ArrayLike,
+    truth: ArrayLike,
+    reviewed: ArrayLike,
+    chosen: ArrayLike | None = None,
+    counted: ArrayLike | None = None,
 ) -> Prevalence:
     """Combine the model's calls of all counted cells with a reader's of some.
+
+    The cells are those that the model counts. Cells that it leaves open (unidentified) may be among them, as no
+    blasts: the review says what they are, and `counted` whether they count.
 
     Parameters
     ----------
@@ -182,6 +231,8 @@ def corrected_prevalence(
         Cells reviewed because somebody picked them (by uncertainty, say), **whether or not they were drawn, too**.
         They count as what they are, and no error found among them is taken to be typical of the rest. A reader's
         corrections that are not listed here are left out, which is safe: the estimate rests on the sample alone.
+    counted : array_like of bool, (n,), optional
+        Whether the reader counts the cell at all; looked at only where it was reviewed. All, unless given.
 
     Returns
     -------
@@ -194,9 +245,10 @@ def corrected_prevalence(
     """
     call, is_blast, sampled = (np.asarray(a, bool) for a in (called, truth, reviewed))
     certain = np.zeros(call.shape, bool) if chosen is None else np.asarray(chosen, bool)
-    if len({a.shape for a in (call, is_blast, sampled, certain)}) > 1 or call.ndim != 1:
+    counts = np.ones(call.shape, bool) if counted is None else np.asarray(counted, bool)
+    if len({a.shape for a in (call, is_blast, sampled, certain, counts)}) > 1 or call.ndim != 1:
         raise SettingsError("calls and review are not of the same cells", "Give one value for each counted cell.")
-    open_, sampled = ~certain, sampled & ~certain
+    open_, sampled, is_blast = ~certain, sampled & ~certain, is_blast & counts
 
     def number(mask: NDArray[np.bool_]) -> int:
         return int(np.count_nonzero(mask))
@@ -208,61 +260,8 @@ def corrected_prevalence(
         reviewed_called=number(sampled & call),
         false_blasts=number(sampled & call & ~is_blast),
         missed_blasts=number(sampled & ~call & is_blast),
-        known=number(certain),
+        known=number(certain & counts),
         known_blasts=number(certain & is_blast),
+        uncounted_called=number(sampled & call & ~counts),
+        uncounted_others=number(sampled & ~call & ~counts),
     )
-
-
-def cells_to_review(found: Prevalence, thresholds: Sequence[float], level: float = 0.95) -> int | None:
-    """Return how many more cells to review until the slide's interval holds none of the thresholds.
-
-    A plan, not a promise: it takes it that further cells show errors at the rates found so far, and interpolates
-    between whole cells.
-
-    Parameters
-    ----------
-    found : Prevalence
-        The review up to now.
-    thresholds : sequence of float
-        In percent.
-    level : float
-        The confidence.
-
-    Returns
-    -------
-    int or None
-        0 when none is in the interval now. None when nothing has been reviewed, or when the estimate is at a
-        threshold: no review decides it, then.
-    """
-
-    def open_at(low: float, high: float) -> bool:
-        return any(crosses(low, high, threshold) for threshold in thresholds)
-
-    if not open_at(*found.interval(level)):
-        return 0
-    at_threshold = any(isclose(found.percent, threshold, abs_tol=1e-9) for threshold in thresholds)
-    if not found.reviewed or at_threshold:
-        return None
-    few, enough = 0, found.cells - found.reviewed  # with all reviewed nothing is open
-    while enough - few > 1:
-        more = (few + enough) // 2
-        if open_at(*_planned(found, found.reviewed + more, level)):
-            few = more
-        else:
-            enough = more
-    return enough
-
-
-def _planned(found: Prevalence, reviewed: int, level: float) -> tuple[float, float]:
-    """Return the interval expected once so many are reviewed: binomial limits, drawn in for the finite population."""
-    strata = []
-    for cells, seen, blasts, unseen_rate in found._strata:
-        # Later cells are drawn from those left, in proportion.
-        then = seen + (reviewed - found.reviewed) * (cells - seen) / (found.cells - found.reviewed)
-        rate = blasts / seen if seen else unseen_rate
-        stratum = Stratum(cells, then, rate * then, unseen_rate)
-        low, high = exact(stratum.blasts, then, level)
-        shrink = sqrt((cells - then) / (cells - 1)) if cells > 1 else float(then < cells)
-        near, far = (cells * (rate + shrink * (limit - rate)) for limit in (low, high))
-        strata.append((stratum, near, far))
-    return found._percent(*combined(strata))
