@@ -34,6 +34,14 @@ def shown(viewer: Any) -> Any:
     return gallery
 
 
+@pytest.fixture(autouse=True)
+def kept(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What would be kept for the next time; each test begins with the defaults."""
+    kept: dict[str, Any] = {}
+    monkeypatch.setattr("leukoscope.ui.gallery.controls.remember", lambda **values: kept.update(values))
+    return kept
+
+
 @pytest.fixture
 def gallery(viewer: Any, case_dir: Path, qtbot: Any) -> Any:
     session_of(viewer).open(case_dir)
@@ -397,9 +405,7 @@ def test_ctrl_wheel_and_slider_zoom_and_the_top_stays(gallery: Any, qtbot: Any) 
     assert image.width() >= 90, "24 µm at 0.25 µm per pixel: what the slide has"
 
 
-def test_size_and_order_are_remembered(viewer: Any, gallery: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    kept: dict[str, Any] = {}
-    monkeypatch.setattr("leukoscope.ui.gallery.controls.remember", kept.update)
+def test_size_and_order_are_remembered(gallery: Any, kept: dict[str, Any], qtbot: Any) -> None:
     gallery.controls.zoom.setValue(140)
     gallery.controls.sort.setCurrentIndex(gallery.controls.sort.findData("size"))
     qtbot.waitUntil(lambda: kept == {"thumbnail": 140, "sort": "size", "by_class": True}, timeout=3000)

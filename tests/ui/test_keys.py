@@ -12,7 +12,7 @@ from leukoscope.errors import SettingsError
 from leukoscope.ui import session_of
 from leukoscope.ui.commands import show_counts, show_gallery
 from leukoscope.ui.keys import RESERVED, checked_keys
-from leukoscope.ui.settings import plugin_settings
+from leukoscope.ui.settings import UserSettings, plugin_settings, remember
 
 
 def test_without_a_choice_the_keys_are_the_taxonomys() -> None:
@@ -68,3 +68,14 @@ def test_a_key_changed_in_preferences_works_at_once(viewer: Any, case_dir: Path,
     finally:
         keys.blast = "b"
     assert session.keys == TAXONOMY.by_key()
+
+
+def test_what_the_user_left_is_there_again(viewer: Any) -> None:
+    remember(thumbnail=140, sort="size", by_class=False)
+    try:
+        controls = show_gallery(viewer).controls
+        assert controls.zoom.value() == 140
+        assert controls.order == {"by": "size", "backward": False, "by_class": False}
+    finally:
+        own = UserSettings()
+        remember(thumbnail=own.thumbnail, sort=own.sort, by_class=own.by_class)

@@ -21,7 +21,7 @@ from leukoscope.classification.taxonomy import TAXONOMY
 from leukoscope.errors import CaseError, LeukoscopeError, SlideError
 from leukoscope.slides import Slide, open_slide
 
-from ._napari import scale_bar
+from ._napari import redraw_points, scale_bar
 from .keys import class_keys, follow_keys
 from .layers import (
     LayerData,
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 __all__ = ["Session", "session_of"]
 
 LABELS_SHARE = 10.0  # outlines are read anew after ten times as long as reading them took
+OUTLINES_MS = 30
 
 
 class Session:
@@ -86,6 +87,7 @@ class Session:
         self.cells: Any = None
         self.keys: dict[str, str] = TAXONOMY.by_key()
         self._labels_due = 0.0
+        self._outlines_due = False
         follow_keys(self._read_keys)
         viewer.layers.events.removed.connect(self._on_removed)
 
@@ -202,7 +204,7 @@ class Session:
             undone = self.case.events[-1].kind == "undo"  # then the label may be the model's again
             source = self.case.cells["source"].to_numpy()[rows] if undone else "reviewer"
             table.iloc[rows, table.columns.get_loc("source")] = source
-            layer.events.face_color()
+            redraw_points(self.viewer, layer, rows)
         if self.overlay is not None:
             self.overlay.metadata["leukoscope"]["overlay"].assign(ids, names)
             self._redraw_overlay()
@@ -216,7 +218,16 @@ class Session:
                 self._redraw_overlay()
 
     def _redraw_overlay(self) -> None:
-        self.overlay.refresh(thumbnail=False, highlight=False, extent=False)
+        # napari finds the contours of the whole view anew, 60 ms: after point, thumbnail and counts are drawn, and
+        # once where several changes come together
+        if not self._outlines_due:
+            self._outlines_due = True
+            QTimer.singleShot(OUTLINES_MS, self._draw_outlines)
+
+    def _draw_outlines(self) -> None:
+        self._outlines_due = False
+        if self.overlay is not None and self._viewer() is not None:
+            self.overlay.refresh(thumbnail=False, highlight=False, extent=False)
 
     # -- layers ---------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""A picture of a case in the viewer, counts docked: ``python -m leukoscope.ui.screenshot --case DIR --out PNG``."""
+"""A picture of a case in the viewer: ``python -m leukoscope.ui.screenshot --case DIR --out PNG [--dock cells]``."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ def take(
     out: str | os.PathLike[str],
     size: tuple[int, int] = (1500, 950),
     field_um: float = 220.0,
+    dock: str = "counts",
 ) -> Path:
     """Open a case in the viewer and save what its window shows.
 
@@ -31,6 +32,8 @@ def take(
         Width and height of the window, px.
     field_um : float
         Height of the part of the slide that is shown, µm; the window on the place with the most blasts.
+    dock : str
+        What stands beside the slide: "counts", or "cells", the gallery, with one selected.
 
     Returns
     -------
@@ -52,6 +55,8 @@ def take(
             camera(viewer).center = _interesting(session.cells, field_um)
             height = viewer.window._qt_viewer.canvas.size[0]
             camera(viewer).zoom = height / (field_um if session.case.mpp else field_um * 4)
+        if dock == "cells":
+            _show_cells(viewer)
         _settle()
         viewer.screenshot(str(out), canvas_only=False, flash=False)
     finally:
@@ -59,6 +64,28 @@ def take(
         session_of(viewer).close_case()
         QApplication.processEvents()
     return Path(out)
+
+
+def _show_cells(viewer: Any) -> None:
+    """Put the gallery in the place of the counts, in verdict order, and select a cell, which the camera goes to."""
+    import numpy as np
+    from qtpy.QtCore import QSignalBlocker
+
+    from .commands import show_counts, show_gallery
+
+    gallery = show_gallery(viewer)
+    viewer.window.remove_dock_widget(show_counts(viewer))
+    controls = gallery.controls
+    with QSignalBlocker(controls.by_class), QSignalBlocker(controls.sort):  # not what the user left, to be kept
+        controls.by_class.setChecked(False)
+        controls.sort.setCurrentIndex(controls.sort.findData("verdict"))
+    gallery.arrange()
+    _settle()
+    gallery.grid.choose(np.array([gallery.grid.columns + 1]))
+    gallery.grid.setFocus()
+    _settle(10)
+    while gallery.thumbnails.waiting:
+        _settle(1)
 
 
 def _interesting(cells: Any, field_um: float) -> tuple[float, ...]:
@@ -91,9 +118,10 @@ def main(arguments: list[str] | None = None) -> int:
         "--size", nargs=2, type=int, default=(1500, 950), metavar=("WIDTH", "HEIGHT"), help="window, px"
     )
     parser.add_argument("--field", type=float, default=220.0, help="height of what is shown, µm (default 220)")
+    parser.add_argument("--dock", choices=("counts", "cells"), default="counts", help="what stands beside the slide")
     chosen = parser.parse_args(arguments)
     try:
-        take(chosen.case, chosen.out, tuple(chosen.size), chosen.field)
+        take(chosen.case, chosen.out, tuple(chosen.size), chosen.field, chosen.dock)
     except LeukoscopeError as error:
         sys.stderr.write(f"leukoscope: {error}\n")
         return 2

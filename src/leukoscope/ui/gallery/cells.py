@@ -178,10 +178,7 @@ class CellTable:
         SettingsError
             If the verdict asked for is that of a profile that there is not.
         """
-        if by == "position":
-            keys = [self.x[rows], np.floor(self.y[rows] / self._band)]
-        else:
-            keys = [self._key(by)[rows]]
+        keys = [key[rows] for key in self._keys(by)]
         if SORTS[by][1] != backward:
             keys = [-key for key in keys]
         if by_class:
@@ -189,10 +186,13 @@ class CellTable:
         picked: Rows = rows[np.lexsort((rows, *keys))]
         return picked
 
-    def _key(self, by: str) -> npt.NDArray[np.float64]:
+    def _keys(self, by: str) -> list[npt.NDArray[np.float64]]:
+        """Give what an order goes by, the most important last."""
         if by == "verdict":
-            return self._flip_rank()
-        return {"uncertainty": self._entropy, "probability": self.probability, "size": self._area}[by]
+            return [self._flip_rank()]
+        if by == "position":
+            return [self.x, np.floor(self.y / self._band)]
+        return [{"uncertainty": self._entropy, "probability": self.probability, "size": self._area}[by]]
 
     def _flip_rank(self) -> npt.NDArray[np.float64]:
         rank = np.zeros(len(self))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from qtpy.QtCore import QEvent, Qt, QTimer
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QDockWidget, QHBoxLayout, QLabel, QMainWindow, QPushButton, QVBoxLayout, QWidget
 
 from leukoscope.errors import LeukoscopeError
 
@@ -53,6 +53,7 @@ class GalleryWidget(QWidget):
         self.link = SlideLink(self.session, self)
         self._slide: Any = None
         self._following = False
+        self._settled = False
         self._build()
         self._gather = QTimer(self)
         self._gather.setSingleShot(True)
@@ -240,6 +241,15 @@ class GalleryWidget(QWidget):
         """Begin to read."""
         super().showEvent(event)
         self._resize(self.controls.zoom.value())
+        QTimer.singleShot(0, self._take_room)
+
+    def _take_room(self) -> None:
+        """Grow at the cost of the dock above, once: Qt gives a new dock no more than it must have."""
+        dock, window = self.parent(), self.window()
+        if not self._settled and isinstance(dock, QDockWidget) and isinstance(window, QMainWindow):
+            self._settled = True
+            if not dock.isFloating():
+                window.resizeDocks([dock], [window.height()], Qt.Orientation.Vertical)
 
     def hideEvent(self, event: Any) -> None:  # noqa: N802
         """Read nothing that nobody sees."""
