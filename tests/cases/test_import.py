@@ -121,6 +121,14 @@ def test_part_of_the_cells_and_cells_without_a_class(same_case):
     assert same_case.import_geojson(written(same_case, single), "al").changed == {1: "monocyte"}
 
 
+def test_a_file_without_cells_of_the_case(same_case, tmp_path, slide, settings):
+    for content, new in ([], 0), ({"type": "FeatureCollection", "features": [{"id": 5}]}, 1):
+        found = same_case.import_geojson(written(same_case, content), "al")
+        assert (found.changed, found.unchanged, found.absent, sum(found.ignored.values())) == ({}, 0, 4, new)
+    with Case.create(tmp_path / "empty.leuko", slide, settings) as empty:
+        assert empty.import_geojson(written(empty, []), "al").summary == "0 cells relabeled; 0 unchanged"
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [

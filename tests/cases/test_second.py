@@ -113,6 +113,10 @@ def test_two_readers_are_compared_and_their_differences_decided(case):
     assert case.read_by("mk")[4] == "lymphocyte"
     case.undo()
     assert case.compare("mk", "al").undecided == (1, 2)
+    case.second_reader("mk").relabel(4, "smudge")  # who reads blinded is asked for that
+    assert case.read_by("mk") == {4: "smudge"}
+    case.second_reader("mk").undo()
+    assert case.compare("mk", "al").pairs == found.pairs
 
 
 def test_who_cannot_be_compared(case):

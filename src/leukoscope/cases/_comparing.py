@@ -109,7 +109,8 @@ class ComparedCase(ReviewedCase):
         not take back, without those that adjudicated between others.
         """
         with self._store.mutex:
-            if hand := self._review.readers.get(name):
+            hand = self._review.readers.get(name)
+            if hand and any(hand.labels.values()):
                 return {cell: event.label for cell, event in sorted(self._review.reviewed(hand).items())}
             found = {}
             for cell in sorted(self._review.reviewed()):
