@@ -6,11 +6,12 @@ from leukoscope.terminal import guarded
 
 from . import fitting as _fitting
 from . import measuring as _measuring
+from . import retraining as _retraining
 from ._common import DATA, WORK, app
 
 __all__ = ["DATA", "WORK", "app", "main"]
 
-COMMANDS = (_fitting, _measuring)  # importing them adds their commands
+COMMANDS = (_fitting, _measuring, _retraining)  # importing them adds their commands
 
 
 def main() -> None:

@@ -1,0 +1,118 @@
+"""Cases with their slides and the model's view of their cells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from leukoscope.cases import Case, open_case
+from leukoscope.errors import CaseError
+from leukoscope.pipeline import CanceledError as EmbeddingCanceledError
+from leukoscope.pipeline import embed_case, embed_cells
+from leukoscope.pipeline._cells import model_for
+from leukoscope.slides import Slide, open_slide
+
+from ..settings import CanceledError
+from .plan import RetrainPlan
+from .reviewed import ReviewedCase
+from .told import Stage, Tell
+
+__all__ = ["Seen", "opened", "see"]
+
+Embedded = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What a model sees of a case's cells.
+
+    Attributes
+    ----------
+    reviewed : float32 array (n, d)
+        Of the reviewed cells, in the plan's order.
+    every : float16 or float32 array (cells, d) or None
+        Of all cells, where these were asked for.
+    """
+
+    reviewed: Embedded
+    every: NDArray[np.floating[Any]] | None
+
+
+@contextmanager
+def opened(one: ReviewedCase, ready: Sequence[Case] = ()) -> Iterator[tuple[Case, Slide]]:
+    """Open a case and its slide, or take the case from those that are open already.
+
+    A case is opened for writing where that is possible: its embedding is kept then.
+
+    Raises
+    ------
+    CaseError
+        The case was analyzed anew since the plan was made, or its slide is another.
+    SlideError
+        The slide cannot be read.
+    """
+    with ExitStack() as stack:
+        case = next((case for case in ready if case.path == one.path), None)
+        if case is None:
+            case = stack.enter_context(open_case(one.path))
+        slide = stack.enter_context(open_slide(one.slide))
+        case.check_slide(slide)
+        if str(case.id) != one.id or len(case) != one.cells or case.settings.model_fingerprint != one.model:
+            raise CaseError("the case has changed since the plan was made", "Make the plan anew.", one.path)
+        yield case, slide
+
+
+def see(plan: RetrainPlan, whole: bool, device: str, tell: Tell, ready: Sequence[Case] = ()) -> dict[str, Seen]:
+    """Embed the cells of a plan's cases, or read what the cases keep.
+
+    Parameters
+    ----------
+    plan : RetrainPlan
+    whole : bool
+        Every cell of the cases, not only the reviewed ones.
+    device : str
+    tell : Tell
+    ready : sequence of Case
+        Cases that are open already.
+
+    Returns
+    -------
+    dict of str to Seen
+        By the case's id.
+
+    Raises
+    ------
+    CanceledError
+        What is embedded is kept.
+    LeukoscopeError
+        See `opened` and `embed_case`.
+    """
+    out: dict[str, Seen] = {}
+    cases = (*plan.cases, *plan.locked)
+    total = sum(one.cells if whole else len(one) for one in cases)
+    before = 0
+
+    def told(done: int, _: int) -> None:
+        tell(Stage.EMBED, before + done, total)
+
+    for one in cases:
+        try:
+            with opened(one, ready) as (case, slide):
+                if one.model == plan.bundle.fingerprint and whole:
+                    every = embed_case(case, slide, device, told, tell.cancel)
+                    out[one.id] = Seen(every.of(one.ids.tolist()), every.values)
+                else:
+                    model = model_for(slide, plan.model, plan.bundle.fingerprint, device)
+                    ids = range(1, one.cells + 1) if whole else one.ids.tolist()
+                    values = embed_cells(case, slide, ids, model, told, tell.cancel)
+                    out[one.id] = Seen(values[one.ids - 1], values) if whole else Seen(values, None)
+        except EmbeddingCanceledError as stopped:
+            raise CanceledError("retraining was stopped", "Start it again: what is embedded is kept.") from stopped
+        before += one.cells if whole else len(one)
+        tell(Stage.EMBED, before, total)
+    return out
