@@ -12,7 +12,7 @@ import pytest
 
 from leukoscope.cases import Case, open_case
 from leukoscope.errors import CaseError
-from leukoscope.hematology import load_profile
+from leukoscope.hematology import corrected_prevalence, load_profile
 
 
 @pytest.fixture
@@ -75,6 +75,35 @@ def test_the_review_of_a_sample_survives_the_program(many):
         assert sample.labels == {cells[0]: sample.model[cells[0]], cells[2]: "monocyte"}
         case.undo()
         assert case.sample.reviewed == (cells[0],)
+
+
+def test_a_reviewed_sample_corrects_the_models_count(many):
+    assert many.prevalence is None
+    sample = many.draw_sample(30, seed=1)
+    assert (many.prevalence.cells, many.prevalence.called, many.prevalence.reviewed) == (36, 20, 0)
+    called = [cell for cell in sample.cells if sample.model[cell] == "blast"]
+    others = [cell for cell in sample.cells if sample.model[cell] != "blast"]
+    many.confirm(sample.cells, "mk")
+    many.relabel(called[0], "monocyte", "mk")
+    many.relabel(called[1], "smudge", "mk")
+    many.relabel(others[0], "blast", "mk")
+    unnamed = [cell for cell in others[1:] if sample.model[cell] == "unidentified"]
+    many.relabel(unnamed, "artefact", "mk")
+    chosen = next(cell for cell in range(1, 37) if cell not in sample.cells)
+    many.relabel(chosen, "monocyte", "mk")  # somebody picked it: it says nothing about the rest
+    rows = np.arange(1, 37)
+    model, now = many._population(load_profile("blood")), many.labels(rows.tolist())
+    expected = corrected_prevalence(
+        [model[cell] == "blast" for cell in rows],
+        [now[cell] == "blast" for cell in rows],
+        [cell in sample.cells for cell in rows],
+        counted=[now[cell] not in ("smudge", "artefact", "unidentified") for cell in rows],
+    )
+    assert many.prevalence == expected
+    many.draw_sample(36, seed=1)
+    left = many.sample.cells[30:]
+    assert many.sample.in_order == (sample.cells if left[0] != chosen else many.sample.cells[:31])
+    assert many.sample.blasts == ("blast",)
 
 
 def test_a_sample_is_of_the_analysis_that_it_was_drawn_from(many, settings, make_cell, tmp_path, slide):

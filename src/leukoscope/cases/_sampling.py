@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import takewhile
 
 from ..classification.taxonomy import UNIDENTIFIED
 from ..errors import CaseError
-from ..hematology import Profile, draw_sample, load_profile
+from ..hematology import Prevalence, Profile, draw_sample, load_profile
 from ._comparing import ComparedCase
 from ._reviewing import who
 from .records import Event
@@ -34,7 +34,9 @@ class Sample:
     population : mapping of str to int
         Of how many cells with each label of the model they were drawn.
     profile : str
-        The profile that says which cells are counted.
+        The name of the profile that says which cells are counted.
+    blasts : tuple of str
+        The labels that the profile counts as blasts.
     seed : int
         What the draw followed from.
     """
@@ -45,6 +47,7 @@ class Sample:
     labels: Mapping[int, str]
     population: Mapping[str, int]
     profile: str
+    blasts: tuple[str, ...]
     seed: int
 
     @property
@@ -109,7 +112,7 @@ class SampledCase(ComparedCase):
             drawn = draw_sample(labels, n, seed).tolist()
             found = Counter(labels.values())
             population = {label: found[label] for label in self.taxonomy.order(found)}
-            detail = {"seed": seed, "profile": chosen.name, "population": population}
+            detail = {"seed": seed, "profile": asdict(chosen), "population": population}
             told = self._record([self._draft("sample", cells=drawn, reviewer=who(reviewer), detail=detail)])
         return self._as_sample(self._tell_all(told)[0])
 
@@ -128,9 +131,44 @@ class SampledCase(ComparedCase):
             model = {cell: self._model_labels[cell] for cell in event.cells}
             said = {cell: self._review.label(cell) for cell in event.cells}
         labels = {cell: last.label for cell, last in said.items() if last}
-        detail = event.detail
-        cells = tuple(event.cells)
-        return Sample(event, cells, model, labels, detail["population"], detail["profile"], detail["seed"])
+        profile = event.detail["profile"]
+        return Sample(
+            event,
+            tuple(event.cells),
+            model,
+            labels,
+            event.detail["population"],
+            profile["name"],
+            tuple(profile["blasts"]),
+            event.detail["seed"],
+        )
+
+    @property
+    def prevalence(self) -> Prevalence | None:
+        """The slide's blast percentage by the model's count and the review of the sample, as far as it has come.
+
+        What is reviewed in order (`Sample.in_order`) corrects the model's count of all cells; other corrections play no
+        part in it. None where no sample was drawn.
+        """
+        sample = self.sample
+        if sample is None:
+            return None
+        leukocytes = sample.event.detail["profile"]["denominator"] == "leukocytes"
+        classes = (c for c in self.taxonomy.values() if (c.leukocyte if leukocytes else c.nucleated))
+        counted = {cell_class.id for cell_class in classes}
+        blasts = counted.intersection(sample.blasts)
+        called = [sample.labels[cell] for cell in sample.in_order if sample.model[cell] in blasts]
+        others = [sample.labels[cell] for cell in sample.in_order if sample.model[cell] not in blasts]
+        return Prevalence(
+            cells=sum(sample.population.values()),
+            called=sum(count for label, count in sample.population.items() if label in blasts),
+            reviewed=len(sample.in_order),
+            reviewed_called=len(called),
+            false_blasts=sum(label not in blasts for label in called),
+            missed_blasts=sum(label in blasts for label in others),
+            uncounted_called=sum(label not in counted for label in called),
+            uncounted_others=sum(label not in counted for label in others),
+        )
 
     def _population(self, profile: Profile) -> dict[int, str]:
         """Return the model's labels of the shown cells that a profile counts, or that the model could not name."""
