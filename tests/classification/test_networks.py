@@ -130,6 +130,17 @@ def test_a_sized_network_is_told_how_large_the_cell_is_and_nothing_else_by_that(
     assert size(25 * 1.3, 0.2, turn=1) == pytest.approx(small, rel=0.02)  # the same ellipse, lying
 
 
+def test_in_training_a_sized_network_sees_nothing_but_the_size_of_some_cells():
+    torch.manual_seed(0)
+    network = build("tf_efficientnet_lite0_sized", 3, 64)
+    maps = torch.rand(400, 1282, 2, 2)
+    blind = (network.train().forward_head(maps, True)[:, :-2] == 0).all(1)
+    assert 40 < int(blind.sum()) < 140
+    assert not (network.eval().forward_head(maps, True)[:, :-2] == 0).all(1).any()
+    seen = network.train().forward_head(maps, True)
+    assert torch.allclose(seen[:, -2:], maps[:, -2:].mean((2, 3)))
+
+
 @pytest.mark.parametrize(
     ("name", "left"), [("tf_efficientnet_lite0", 0), ("tf_efficientnet_lite0_sized", 0), ("resnet18", 20)]
 )

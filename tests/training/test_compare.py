@@ -212,12 +212,13 @@ def test_first_weights_are_named():
 
 def test_crops_are_the_same_for_all_but_who_cannot_see_them():
     spec = CropSpec(size=112, mpp=0.15)
-    assert crops_for("vgg19", 2, spec) == spec
-    wide = crops_for("maxvit_tiny_tf_224", 2, spec)
+    assert crops_for(Arm("vgg19"), 2, spec) == spec
+    assert crops_for(Arm("vgg19", "alhe+balance"), 2, replace(spec, balance="none")) == spec
+    wide = crops_for(Arm("maxvit_tiny_tf_224"), 2, spec)
     assert wide.size == 128
     assert wide.size * wide.mpp == pytest.approx(112 * 0.15)
     with pytest.raises(SettingsError, match="unknown architecture"):
-        crops_for("nonsense", 2, spec)
+        crops_for(Arm("nonsense"), 2, spec)
 
 
 def test_a_source_that_is_not_there_is_refused(cells):

@@ -197,6 +197,19 @@ def test_traditional_augmentation_stays_within_its_bounds():
     assert 1 < centers.abs().max() <= 0.1 * SIZE + 1
 
 
+def test_odd_stains_are_further_off_than_usual_ones():
+    pixels = torch.full((64, 20, 20, 4), 140, dtype=torch.uint8)
+    pixels[..., 3] = 255
+
+    def spread(odd: float) -> float:
+        how = Augmentation(odd=odd, blur=0, noise=0)
+        density = -torch.log((augment(pixels, torch.full((64,), 10.0), 16, how, generator()) + 1) / 256)
+        return float(density.mean((2, 3)).std())
+
+    assert 2 < spread(1.0) / spread(0.0) < 4
+    assert spread(0.0) < spread(0.5) < spread(1.0)
+
+
 def test_flips_mirror_and_happen_as_often_as_said():
     pixels = torch.from_numpy(cached().pixels)
     always = Traditional(flip=1, degrees=0, shift=0, zoom=0)

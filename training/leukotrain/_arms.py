@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Final
@@ -23,7 +23,7 @@ __all__ = ["EVERY_STEP", "QUICK", "Arm", "arms_of", "crops_for", "labeled", "res
 # One of each kind, the smaller ones: for a processor and an afternoon.
 QUICK: Final = ("tf_efficientnet_lite0", "mobilenetv2_100", "convnextv2_atto", "resnet31", "cnn_rnn", "wpat")
 # Each preprocessing step alone, with its usual settings.
-EVERY_STEP: Final = (*(name for name, step in STEPS.items() if step.stage != "vector"), "normalize")
+EVERY_STEP: Final = (*(name for name, step in STEPS.items() if step.stage != "vector"), "normalize", "balance")
 
 
 @dataclass(frozen=True)
@@ -153,10 +153,11 @@ def arms_of(
     return list(dict.fromkeys(Arm(a, text, seed, random, file, share) for a, text, share, file, seed in made))
 
 
-def crops_for(architecture: str, classes: int, spec: CropSpec) -> CropSpec:
-    """Give the crops that an architecture sees: `spec`, or the same field of view in as many pixels as it needs.
+def crops_for(arm: Arm, classes: int, spec: CropSpec) -> CropSpec:
+    """Give the crops that an arm sees: `spec`, or the same field of view in as many pixels as its architecture needs.
 
-    Tried are the size of `spec`, the next multiple of 32 px, and the size that the architecture was published with.
+    With "balance" among its steps, the colors of each are balanced by the cell's own, see `CropSpec.balance`. Tried are
+    the size of `spec`, the next multiple of 32 px, and the size that the architecture was published with.
 
     Raises
     ------
@@ -164,9 +165,11 @@ def crops_for(architecture: str, classes: int, spec: CropSpec) -> CropSpec:
         It sees none of them; the message is about `spec`.
     """
     problems = []
-    for size in (spec.size, -(-spec.size // 32) * 32, default_size(architecture)):
+    if "balance" in arm.steps.split("+"):
+        spec = replace(spec, balance="cell")
+    for size in (spec.size, -(-spec.size // 32) * 32, default_size(arm.architecture)):
         try:
-            sketch(architecture, classes, size)
+            sketch(arm.architecture, classes, size)
         except SettingsError as error:
             problems.append(error)
             continue

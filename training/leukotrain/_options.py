@@ -49,6 +49,8 @@ def plan(steps: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
 def arm_plan(text: str) -> tuple[list[tuple[str, dict[str, Any]]], str]:
     """Read the steps of one arm of a comparison, such as "stain_normalize+alhe:tile=28,clip=2"; "" for none.
 
+    "balance" among them is no step, but how the crops are made: see `_arms.crops_for`.
+
     Returns
     -------
     plan : list
@@ -62,7 +64,8 @@ def arm_plan(text: str) -> tuple[list[tuple[str, dict[str, Any]]], str]:
         As `plan`.
     """
     steps = re.split(r"\+(?![0-9])", text) if text else []  # not the plus of 1e+3
-    return plan([step for step in steps if step != "normalize"]), "fitted" if "normalize" in steps else "half"
+    plain = [step for step in steps if step not in ("normalize", "balance")]
+    return plan(plain), "fitted" if "normalize" in steps else "half"
 
 
 def _value(text: str) -> Any:

@@ -119,7 +119,7 @@ def compare(
                 seed=arm.seed,
                 patience=settings.epochs + 1,  # the same number for all
             )
-            crop = crops_for(arm.architecture, len(classes), spec)
+            crop = crops_for(arm, len(classes), spec)
             cells = labeled(manifest, arm.labels)
             key = _key(cells, classes, crop, one.identity(), arm.steps)
             file = work / "compare" / f"{key}.json"

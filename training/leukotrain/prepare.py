@@ -18,7 +18,10 @@ MANIFEST: Final = "manifest.csv"
 
 # A cell on black without a scale is taken for one of C-NMC, any other crop for one of PBC, if the size is then that of
 # a white cell. 112 pixels of 0.15 µm hold cells of up to 16.8 µm; what is larger is cut at the crop's edge.
-SPEC: Final = CropSpec(size=112, mpp=0.15, assumed_mpp={"black": ASSUMED_MPP["cnmc"], "plain": ASSUMED_MPP["pbc"]})
+# Colors stay as they are: how dark and how blue a cell is tells more than stains blur, see docs/training.md.
+SPEC: Final = CropSpec(
+    size=112, mpp=0.15, balance="none", assumed_mpp={"black": ASSUMED_MPP["cnmc"], "plain": ASSUMED_MPP["pbc"]}
+)
 
 SOURCES: Final[tuple[Callable[[Path, Path], list[Row]], ...]] = (cnmc_rows, pbc_rows, field_rows, negative_rows)
 

@@ -115,7 +115,7 @@ class Settings:
     average: float = 0.99
     patience: int = 5
     shares: Mapping[str, float] = field(
-        default_factory=lambda: {"cnmc": 0.12, "all_idb1": 0.25, "pbc": 0.53, "bccd": 0.1}
+        default_factory=lambda: {"cnmc": 0.1, "all_idb1": 0.25, "pbc": 0.57, "bccd": 0.08}
     )
     val_shares: Mapping[str, float] = field(
         default_factory=lambda: {"cnmc": 0.1, "all_idb1": 0.2, "pbc": 0.65, "bccd": 0.05}

@@ -55,6 +55,9 @@ def fit(
     size: Annotated[
         int, typer.Option(min=16, help="Width of the crops in pixels; the field of view, 16.8 µm, stays the same.")
     ] = 112,
+    balance_colors: Annotated[
+        bool, typer.Option(help="Give every crop the same light and dark ends, by the cell's own pixels.")
+    ] = False,
     rate: Annotated[
         float, typer.Option(min=0, help="Peak learning rate of the body; the last layer's is four times that.")
     ] = 5e-4,
@@ -115,9 +118,10 @@ def fit(
     passed = check_all(cells, roots, also={11: lambda: seed_given(seed)})
     say(f"leak guards passed: {', '.join(map(str, passed))}")
 
+    crop = replace(SPEC.resized(size), balance="cell" if balance_colors else "none")
     classes = CLASSES if manifest is None else classes_of(listed)
     with options.shown(is_first_process()) as progress:
-        train(cells, roots, work, out, name, classes, SPEC.resized(size), settings, plan, normalize, _say_row, progress)
+        train(cells, roots, work, out, name, classes, crop, settings, plan, normalize, _say_row, progress)
     if measure and is_first_process() and any(row.split == "test" for row in cells):
         evaluate(str(out), data, work, manifest, root, baselines=True, record=True, report=work / "reports" / name)
 

@@ -113,8 +113,8 @@ def compare(
         list[str] | None,
         typer.Option(
             help="An arm with these preprocessing steps, joined by '+', such as stain_normalize+alhe:tile=28,clip=2; "
-            "'normalize' stands for --normalize fitted, 'each' for an arm of every step. May be repeated; the arm "
-            "without steps is always beside.",
+            "'normalize' and 'balance' stand for --normalize fitted and --balance-colors, 'each' for an arm of every "
+            "step. May be repeated; the arm without steps is always beside.",
         ),
     ] = None,
     random: Annotated[bool, typer.Option("--random", help="Start every network from random weights.")] = False,

@@ -21,6 +21,8 @@ __all__ = ["Augmentation", "augment", "finished", "plain", "resized", "split"]
 
 Batch = torch.Tensor
 
+ODD = 3.0  # times the usual change of color
+
 
 @dataclass(frozen=True)
 class Augmentation:
@@ -42,6 +44,8 @@ class Augmentation:
         Standard deviation of what is added to each channel's optical density.
     mix : float
         Standard deviation of the leakage of one channel's optical density into another.
+    odd : float
+        Share of crops of which the colors are changed three times as much: stains that no source shows.
     blur : float
         The largest standard deviation of the Gaussian blur, in pixels of the network's input.
     noise : float
@@ -57,6 +61,7 @@ class Augmentation:
     density: float = 0.18
     offset: float = 0.08
     mix: float = 0.05
+    odd: float = 0.3
     blur: float = 1.3
     noise: float = 8.0
     erode: int = 2
@@ -158,7 +163,8 @@ def augment(
     grid = F.affine_grid(theta, [n, 4, size, size], align_corners=False)
     x = F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False)
     rgb, cover = split(x)
-    rgb = _color(rgb, cover, how, normal(n, 3), normal(n, 3), normal(n, 3, 3))
+    more = torch.where(uniform(n) < how.odd, ODD, 1.0)[:, None]
+    rgb = _color(rgb, cover, how, more * normal(n, 3), more * normal(n, 3), more[..., None] * normal(n, 3, 3))
     rgb = _focus(rgb, how, uniform(n), uniform(n))
     grain = normal(n, 3, size, size) * (how.noise * uniform(n, 1, 1, 1) * (uniform(n, 1, 1, 1) < 0.5))
     return finished((rgb + grain).clamp(0, 255), _eroded(cover, how, uniform(n)), chain)

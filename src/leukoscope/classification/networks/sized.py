@@ -19,6 +19,7 @@ from .own import OwnNetwork
 __all__ = ["Sized"]
 
 DROPPED = 0.5
+BLIND = 0.2  # of the cells in training: only their size is seen
 USUAL, SPREAD = 0.65, 0.15  # of cells: diameter over the crop's width, and the deviation of its logarithm
 
 
@@ -50,7 +51,10 @@ class Sized(OwnNetwork):
     def forward_head(self, x: torch.Tensor, pre_logits: bool = False) -> torch.Tensor:
         """Give the logits (n, classes) of features, or what the last layer sees of them."""
         pooled = x.mean((2, 3))
-        seen = torch.cat([self.drop(pooled[:, :-2]), pooled[:, -2:]], 1)
+        looks = self.drop(pooled[:, :-2])
+        if self.training:  # not scaled up in turn: looks are to add to what the size says, not to replace it
+            looks = looks * (torch.rand(len(looks), 1, device=looks.device) >= BLIND)
+        seen = torch.cat([looks, pooled[:, -2:]], 1)
         if pre_logits:
             return seen
         logits: torch.Tensor = self.fc(seen)
