@@ -320,6 +320,22 @@ def test_orders(gallery: Any, order: str, column: str, largest_first: bool) -> N
     assert (np.diff(codes) >= 0).all()
 
 
+def test_another_order_begins_at_the_top_sorting_again_stays_where_it_was(gallery: Any) -> None:
+    gallery.controls.zoom.setValue(256)
+    bar = gallery.grid.verticalScrollBar()
+    bar.setValue(bar.maximum())
+    gallery.session.relabel([1], "smudge")
+    QTest.mouseClick(gallery.refresh, Qt.MouseButton.LeftButton)
+    assert bar.value() == bar.maximum() > 0
+    gallery.controls.backward.setChecked(True)
+    assert bar.value() == 0
+    first = cells(gallery)[0]
+    choose(gallery, first)
+    gallery.controls.backward.setChecked(False)
+    (place,) = gallery.model.places([first])
+    assert place in gallery.grid.items_in_sight(), "a selected cell is followed"
+
+
 def test_what_could_flip_the_verdict_comes_first_and_reviewed_cells_last(gallery: Any) -> None:
     from leukoscope.hematology.decide import flip_order
 

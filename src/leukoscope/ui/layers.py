@@ -137,7 +137,10 @@ def positions(table: pd.DataFrame) -> npt.NDArray[np.float64]:
 
 def features(table: pd.DataFrame) -> pd.DataFrame:
     """Pick the columns that the cells layer carries."""
-    return table[[column for column in FEATURES if column in table]].reset_index(drop=True)
+    columns = table[[column for column in FEATURES if column in table]].reset_index(drop=True)
+    # pandas checks a whole column of its string type when one row is set: 10 ms at 100,000, for each correction
+    text = [column for column in ("label", "source", "reviewed_by") if column in columns]
+    return columns.astype(dict.fromkeys(text, object))
 
 
 def diameters(table: pd.DataFrame, mpp: float | None) -> npt.NDArray[np.float64]:

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from leukoscope.classification.taxonomy import TAXONOMY, UNIDENTIFIED, Taxonomy
 from leukoscope.hematology import Profile
 from leukoscope.hematology.decide import flip_order
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from leukoscope.cases import Case
 
 __all__ = ["SORTS", "CellTable", "Filters", "parse_ids"]
@@ -205,13 +204,12 @@ class CellTable:
         return rank
 
     def _encode(self, labels: npt.NDArray[np.object_]) -> npt.NDArray[np.int16]:
-        names, inverse = np.unique(labels.astype(str), return_inverse=True)
-        for name in names.tolist():
+        places, names = pd.factorize(labels)
+        for name in names:
             if name not in self._rank:
                 self._rank[name] = len(self.labels)
                 self.labels.append(name)
-        ranks = np.array([self._rank[name] for name in names.tolist()], np.int16)
-        return ranks[inverse] if len(labels) else np.empty(0, np.int16)
+        return np.array([self._rank[name] for name in names], np.int16)[places]
 
 
 def parse_ids(text: str) -> list[tuple[int, int]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 from psygnal import Signal
@@ -13,6 +13,7 @@ from ..review import look_at
 
 __all__ = ["SlideLink"]
 
+MOST = 5000  # napari takes a second or more to ring 100,000 points, and nobody looks at them one by one
 LOOK_MS = 40  # an arrow key that is held down does not move the camera for every cell that it passes
 
 
@@ -54,10 +55,10 @@ class SlideLink(QObject):
             self._layer.selected_data.events.items_changed.disconnect(self._on_slide)
             self._layer = None
 
-    def select(self, cells: Iterable[int]) -> None:
-        """Select cells, by id, on the slide; the camera goes to one that is alone."""
+    def select(self, cells: Sequence[int]) -> None:
+        """Select cells, by id, on the slide, none if there are very many; the camera goes to one that is alone."""
         layer = self._session.cells
-        rows = {cell - 1 for cell in cells}
+        rows = {cell - 1 for cell in cells} if len(cells) <= MOST else set()
         if layer is None or (rows and max(rows) >= len(layer.data)):
             return
         self._ours = True

@@ -92,9 +92,9 @@ class GalleryWidget(QWidget):
         self.grid.moved.connect(self._want)
         self.grid.chosen_changed.connect(self._on_chosen)
         self.thumbnails.loaded.connect(lambda cell: self.grid.redraw(self.model.places([cell])))
-        self.controls.changed.connect(self.arrange)
+        self.controls.changed.connect(self._rearrange)
         self.controls.resized.connect(self._resize)
-        self.chips.filtered.connect(self.arrange)
+        self.chips.filtered.connect(self._rearrange)
         self.chips.dropped.connect(self.relabel)
         self.refresh.clicked.connect(self.arrange)
         self.all.clicked.connect(self._show_all)
@@ -175,10 +175,18 @@ class GalleryWidget(QWidget):
             except LeukoscopeError as error:  # the profile's file has gone, so no verdict could flip
                 show_error_line(error)
                 self.model.arrange(filters, **{**order, "by": "uncertainty"})
-            self.grid.choose(self.model.places(cells), scroll=True)
+            self.grid.choose(self.model.places(cells))
         finally:
             self._following = False
         self._say()
+
+    def _rearrange(self) -> None:
+        """Show another order, or other cells: from the first on, or where the selected ones are."""
+        self.arrange()
+        self.grid.scrollToTop()
+        chosen = self.grid.chosen()
+        if len(chosen):
+            self.grid.scrollTo(self.model.index(int(chosen[0])))
 
     def _show_all(self) -> None:
         for chip in self.chips.chips.values():
