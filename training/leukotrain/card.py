@@ -23,7 +23,8 @@ KNOWN: Final = {"cnmc": "C-NMC 2019", "pbc": "PBC, Barcelona", "all_idb1": "ALL-
 PUBLIC_LABELS: Final = (
     "blasts are lymphoblasts only (C-NMC, ALL-IDB1); no myeloblast was seen. C-NMC's "
     '"normal" B precursors are called lymphocyte here. Cells of ALL-IDB1 that are no blast carry no class, only '
-    "that they are none; they were trained as such. Artefact stands for red cells, platelets and bare background."
+    "that they are none; they were trained as such. Smudges were marked by eye for this project, by one of its makers "
+    "and no hematologist. Artefact stands for red cells, platelets and bare background."
 )
 
 
@@ -102,10 +103,11 @@ def card(bundle: Bundle) -> str:
     terms += [f"| {source} | its owner's | cells |" for source in sorted(sources - KNOWN.keys())]
     also = bundle.training.get("settings", {}).get("also", ())
     steps = ", ".join(step.name for step in bundle.steps)
+    balanced = bundle.crop.balance == "cell"
     parts = [
         f"# {bundle.name}",
         f"{bundle.description} {bundle.architecture} on crops of {bundle.crop.size} px at {bundle.crop.mpp} µm/px, "
-        "the cell masked, its optical density balanced by its own pixels."
+        f"the cell masked, its {'optical density balanced by its own pixels' if balanced else 'colors as they are'}."
         + (f" Preprocessing steps: {steps}." if steps else ""),
         f"**Classes**: {', '.join(bundle.classes)}. A cell whose likeliest class has less than "
         f"{bundle.threshold:.2f} is called unidentified.",
