@@ -22,6 +22,7 @@ from leukoscope.errors import CaseError, LeukoscopeError, SlideError
 from leukoscope.slides import Slide, open_slide
 
 from ._napari import redraw_points, scale_bar
+from ._reading import BlindedView
 from .keys import class_keys, follow_keys
 from .layers import (
     LayerData,
@@ -49,7 +50,7 @@ LABELS_SHARE = 10.0  # outlines are read anew after ten times as long as reading
 OUTLINES_MS = 30
 
 
-class Session:
+class Session(BlindedView):
     """A viewer's case and its three layers.
 
     Parameters
@@ -60,7 +61,7 @@ class Session:
     Attributes
     ----------
     case : Case or None
-        Shown; read by every view.
+        Shown; read by every view. During a blinded reading it is what the reader may see of it (`Reading`).
     busy : bool
         An analysis is writing the case: no other may take its place.
     slide, overlay, cells : Layer or None
@@ -77,10 +78,12 @@ class Session:
     """Cells, by id, have another label."""
     keys_changed = Signal()
     """Other keys give the classes."""
+    logged = Signal()
+    """Something was added to the case's log."""
 
     def __init__(self, viewer: napari.Viewer) -> None:
+        super().__init__()
         self._viewer = weakref.ref(viewer)
-        self.case: Case | None = None
         self.busy = False
         self.slide: Any = None
         self.overlay: Any = None
@@ -135,6 +138,7 @@ class Session:
         if case is not self.case:
             self.close_case()
             case.labels_changed.connect(self._on_labels)
+            case.events_changed.connect(self._on_event)
         self.case = case
         self._read_keys()
         self._show_slide(slide)
@@ -148,8 +152,10 @@ class Session:
     def close_case(self) -> None:
         """Let go of the case: another program, or a new analysis, may write it now."""
         if self.case is not None:
-            case, self.case = self.case, None
+            case, whole, self.case = self.case, self.whole, None
             case.labels_changed.disconnect(self._on_labels)
+            if whole is not None:
+                whole.events_changed.disconnect(self._on_event)
             self._drop_layers()
             case.close()
             self.case_changed.emit()
@@ -180,6 +186,18 @@ class Session:
         if self.case is not None and ids:
             self.case.relabel(ids, label, reviewer=user_settings().reviewer)
 
+    def confirm(self, ids: Iterable[int]) -> None:
+        """Say that cells are what they are labeled: a reviewer has seen them.
+
+        Raises
+        ------
+        CaseError
+            If the case cannot be written; nothing has changed then.
+        """
+        ids = [int(i) for i in ids]
+        if self.case is not None and ids:
+            self.case.confirm(ids, reviewer=user_settings().reviewer)
+
     def undo(self) -> bool:
         """Take back the last correction; False where there is none."""
         return self.case is not None and self.case.undo(reviewer=user_settings().reviewer) is not None
@@ -187,6 +205,15 @@ class Session:
     def redo(self) -> bool:
         """Make the correction again that was taken back last; False where there is none."""
         return self.case is not None and self.case.redo(reviewer=user_settings().reviewer) is not None
+
+    def caught_up(self, labels: Mapping[int, str] | None = None) -> None:
+        """Show what a thread of ours has done to the case: labels that changed, and the log."""
+        self._on_labels(labels or {})
+        self.logged.emit()
+
+    def _on_event(self, _: object) -> None:
+        if threading.current_thread() is threading.main_thread():
+            self.logged.emit()
 
     def _on_labels(self, labels: Mapping[int, str]) -> None:
         # An analysis that completes changes labels from its own thread; its view is shown anew by whoever ran it.
@@ -209,6 +236,15 @@ class Session:
             self.overlay.metadata["leukoscope"]["overlay"].assign(ids, names)
             self._redraw_overlay()
         self.relabeled.emit(ids.tolist())
+
+    def _see(self, case: Case) -> None:
+        self._case().labels_changed.disconnect(self._on_labels)
+        case.labels_changed.connect(self._on_labels)
+        self.case = case
+        self._drop_laid()
+        self._sync_labels()
+        self._sync_cells()
+        self.case_changed.emit()
 
     def _on_selected(self, *_: object) -> None:
         # napari rings a selected point, which is a dot in the middle of a cell; the outline can be seen
@@ -313,10 +349,15 @@ class Session:
         return self.case
 
     def _drop_layers(self) -> None:
-        # what was laid over the cells would mislead over those of another case
-        laid = [layer for layer in self.viewer.layers if "why" in layer.metadata.get("leukoscope", {})]
-        for layer in (self.overlay, self.cells, *laid):
+        self._drop_laid()
+        for layer in (self.overlay, self.cells):
             if layer is not None:
+                self.viewer.layers.remove(layer)
+
+    def _drop_laid(self) -> None:
+        # what was laid over the cells would mislead over those of another case, and tell a blinded reader too much
+        for layer in list(self.viewer.layers):
+            if layer.metadata.get("leukoscope", {}).keys() & {"why", "density"}:
                 self.viewer.layers.remove(layer)
 
     def _read_keys(self, *_: object) -> None:

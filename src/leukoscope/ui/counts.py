@@ -22,7 +22,7 @@ from qtpy.QtWidgets import (
 
 from leukoscope.classification.taxonomy import BLAST, TAXONOMY
 from leukoscope.errors import LeukoscopeError
-from leukoscope.hematology import Differential, profile_names
+from leukoscope.hematology import Differential, Finding, cells_to_decide, profile_names
 
 from ._state import Session, session_of
 from .counts_table import CountsModel
@@ -59,6 +59,7 @@ class CountsWidget(QWidget):
         self.session.cells_added.connect(self._soon)
         self.session.relabeled.connect(self.refresh)  # a correction shows at once
         self.session.keys_changed.connect(self.refresh)
+        self.session.logged.connect(self._name)
         self.destroyed.connect(self._disconnect_from(self.session))
         self._on_case()
 
@@ -72,6 +73,8 @@ class CountsWidget(QWidget):
         self.verdict = QLabel()
         self.verdict.setWordWrap(True)
         self.verdict.setStyleSheet("font-weight: 600;")
+        self.decide = QLabel()
+        self.decide.setWordWrap(True)
         self.profile = QComboBox()
         self.profile.addItems(profile_names())
         self.profile.setToolTip("What counts as 100 %: leukocytes in blood, all nucleated cells in marrow")
@@ -122,7 +125,7 @@ class CountsWidget(QWidget):
         layout = QVBoxLayout(self)
         layout.addWidget(self.case_name)
         layout.addLayout(top)
-        for widget in (self.bar, self.verdict):
+        for widget in (self.bar, self.verdict, self.decide):
             layout.addWidget(widget)
         layout.addWidget(self.table, stretch=1)
         for widget in (self.ledger, self.keys):
@@ -165,16 +168,17 @@ class CountsWidget(QWidget):
             self.bar.setToolTip("\n".join(f"{t.percent:g} %: {t.name}" for t in counts.profile.thresholds))
             self.verdict.setText(counts.verdict)
         self.ledger.setText("" if counts is None else _ledger(counts))
+        self.decide.setText("" if counts is None else _more(counts))
+        self.decide.setVisible(bool(self.decide.text()))
 
     def _on_case(self, *_: Any) -> None:
-        case = self.session.case
-        self.case_name.setText("" if case is None else f"{case.slide.name}{' (read only)' if case.readonly else ''}")
-        self.case_name.setToolTip("" if case is None else str(case.path))
+        case, reading = self.session.case, self.session.reading
+        self._name()
         self.keys.setText(
             ""
             if case is None
             else f"Correct: point at a cell, or select some, and press a class's key (cells layer). "
-            f"Q: next uncertain cell. Reviewer: {user_settings().reviewer}"
+            f"Q: next uncertain cell. Reviewer: {reading.reader.name if reading else user_settings().reviewer}"
         )
         self.find.setVisible(case is not None and self.session.slide is None)
         wanted = user_settings().profile if case is None else case.settings.profile
@@ -184,6 +188,18 @@ class CountsWidget(QWidget):
         self.profile.setCurrentText(wanted)
         self.profile.blockSignals(False)
         self.refresh()
+
+    def _name(self, *_: Any) -> None:
+        """Say what is shown: the case, who signed it, or who reads it."""
+        whole, reading = self.session.whole, self.session.reading
+        signed = None if whole is None or reading is not None else whole.signed
+        says = "" if whole is None else whole.slide.name
+        says += " (read only)" if whole is not None and whole.readonly else ""
+        says += f" (only what {reading.reader.name} may see, a blinded reader)" if reading is not None else ""
+        says += f" ✓ signed by {signed.reviewer}, {signed.at[:10]}, report {signed.number}" if signed else ""
+        self.case_name.setText(says)
+        self.case_name.setStyleSheet("font-weight: 600; color: #3fa45b;" if signed else "")
+        self.case_name.setToolTip("" if whole is None else str(whole.path))
 
     def _soon(self, *_: Any) -> None:
         if not self._timer.isActive():
@@ -214,6 +230,7 @@ class CountsWidget(QWidget):
             (session.cells_added, self._soon),
             (session.relabeled, self.refresh),
             (session.keys_changed, self.refresh),
+            (session.logged, self._name),
         ]
 
         def disconnect(*_: Any) -> None:
@@ -230,3 +247,14 @@ def _ledger(counts: Differential) -> str:
     if ratio:
         lines.append(f"{ratio:.1f} erythroblasts per 100 leukocytes")
     return "Left out: " + "; ".join(lines) if left_out else "\n".join(lines)
+
+
+def _more(counts: Differential) -> str:
+    """Say how many more cells it takes, where it takes more."""
+    if counts.finding not in (Finding.TOO_FEW, Finding.UNDECIDED):
+        return ""
+    marks = [threshold.percent for threshold in counts.profile.thresholds]
+    more = cells_to_decide(counts.blasts, counts.denominator, marks, min_cells=counts.profile.min_cells)
+    if more is None:
+        return "Counting more does not decide it: the blasts are at a threshold, or too near to it."
+    return f"Count about {more:,} more to decide, if blasts go on at this rate."

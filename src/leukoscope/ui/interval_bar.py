@@ -28,18 +28,24 @@ class IntervalBar(QWidget):
         self._percent: float | None = None
         self._low, self._high = 0.0, 100.0
         self._thresholds: tuple[float, ...] = ()
+        self._reach = 0.0
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
-    def set_values(self, percent: float | None, low: float, high: float, thresholds: Sequence[float] = ()) -> None:
-        """Show a percentage, 0..100, with its interval; None draws the empty scale."""
-        self._percent, self._low, self._high = percent, low, high
+    def set_values(
+        self, percent: float | None, low: float, high: float, thresholds: Sequence[float] = (), reach: float = 0.0
+    ) -> None:
+        """Show a percentage, 0..100, with its interval; None draws the empty scale.
+
+        `reach` is what the scale must hold besides, so that bars below each other can have the same one.
+        """
+        self._percent, self._low, self._high, self._reach = percent, low, high, reach
         self._thresholds = tuple(thresholds)
         self.update()
 
     @property
     def scale_end(self) -> float:
         """The scale's right end, percent: the smallest round number that holds the interval and every threshold."""
-        reach = max((self._high if self._percent is not None else 0.0, *self._thresholds, 0.0))
+        reach = max((self._high if self._percent is not None else 0.0, *self._thresholds, self._reach))
         return next((end for end in _SCALES if end >= reach), 100.0)
 
     def sizeHint(self) -> QSize:  # noqa: N802

@@ -27,6 +27,7 @@ def bind_keys(session: Session, layer: Any) -> None:
         layer.bind_key(key.upper(), _relabeler(session, label))
     layer.bind_key("Control-Z", lambda _: _reported(session.undo))
     layer.bind_key("Control-Shift-Z", lambda _: _reported(session.redo))
+    layer.bind_key("Enter", lambda _: _reported(lambda: session.confirm(target_cells(session))))
     layer.bind_key(NEXT_KEY, lambda _: go_to_next_uncertain(session))
 
 

@@ -32,6 +32,9 @@ def why_this_class(viewer: napari.Viewer) -> None:
     if session.case is None or session.cells is None:
         say("No cells are shown: analyze a slide, or open a *.leuko folder.")
         return
+    if session.reading is not None and session.reading.hide_model:
+        say("What the model sees is kept from this reader: end the reading first (Review dock, Readers).")
+        return
     selected = sorted(session.cells.selected_data)
     if len(selected) != 1:
         say("Select one cell: on the cells layer, 3 or S, then click it.")

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from qtpy.QtCore import QEvent, Qt, QTimer
-from qtpy.QtWidgets import QDockWidget, QHBoxLayout, QLabel, QMainWindow, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QWidget
 
 from leukoscope.errors import LeukoscopeError
 
@@ -16,23 +16,16 @@ from .._state import Session, session_of
 from ..keys import NEXT_KEY
 from ..notify import reporting_errors, say, show_error_line
 from ..review import go_to_next_uncertain
-from .cards import Cards
 from .cells import CellTable
-from .chips import ClassChips
-from .controls import Controls
 from .follow import SlideLink
-from .grid import ThumbnailGrid
-from .model import GalleryModel
-from .thumbnails import Thumbnails, read_field
+from .pane import GalleryPane
 
 __all__ = ["GalleryWidget"]
 
-TALL_PX = 520  # a dock that is less tall shows classes without their names
 GATHER_MS = 400  # cells that an analysis brings are shown together
-SIZES = (64, 128, 256)  # pictures are read in these sizes and shown in all between
 
 
-class GalleryWidget(QWidget):
+class GalleryWidget(GalleryPane):
     """Thumbnails of the cells that a viewer's case shows; follows every analysis and correction.
 
     Parameters
@@ -44,56 +37,20 @@ class GalleryWidget(QWidget):
     def __init__(self, napari_viewer: Any, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.session: Session = session_of(napari_viewer)
-        self.model = GalleryModel(self)
-        self.thumbnails = Thumbnails(self)
-        self.cards = Cards(self.model, self.thumbnails)
-        self.controls = Controls(self)
-        self.chips = ClassChips(self)
-        self.grid = ThumbnailGrid(self.model, self.cards, self)
         self.link = SlideLink(self.session, self)
-        self._slide: Any = None
         self._following = False
-        self._settled = False
-        self._build()
         self._gather = QTimer(self)
         self._gather.setSingleShot(True)
         self._gather.setInterval(GATHER_MS)
-        self._gather.timeout.connect(self._read_cells)
+        self._gather.timeout.connect(self._read_more)
         self._connect()
         self._on_case()
-
-    def _build(self) -> None:
-        self.notice = QLabel()
-        self.notice.setWordWrap(True)
-        self.notice.setStyleSheet("font-weight: 600;")
-        self.status = QLabel()
-        self.refresh = QPushButton("Sort again")
-        self.refresh.setToolTip("Relabeled cells keep their place until then (F5)")
-        self.refresh.setShortcut("F5")
-        self.refresh.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.all = QPushButton("Show all")
-        self.all.setToolTip("Clear every filter")
-        self.all.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        foot = QHBoxLayout()
-        foot.addWidget(self.status, stretch=1)
-        foot.addWidget(self.all)
-        foot.addWidget(self.refresh)
-        layout = QVBoxLayout(self)
-        layout.setSpacing(5)
-        for widget in (self.chips, self.controls, self.notice):
-            layout.addWidget(widget)
-        layout.addWidget(self.grid, stretch=1)
-        layout.addLayout(foot)
 
     def _connect(self) -> None:
         self.grid.class_key.connect(self.relabel)
         self.grid.command_key.connect(self._on_command)
-        self.grid.zoom_asked.connect(self.controls.zoom_by)
-        self.grid.moved.connect(self._want)
         self.grid.chosen_changed.connect(self._on_chosen)
-        self.thumbnails.loaded.connect(lambda cell: self.grid.redraw(self.model.places([cell])))
         self.controls.changed.connect(self._rearrange)
-        self.controls.resized.connect(self._resize)
         self.chips.filtered.connect(self._rearrange)
         self.chips.dropped.connect(self.relabel)
         self.refresh.clicked.connect(self.arrange)
@@ -119,15 +76,15 @@ class GalleryWidget(QWidget):
 
     def _on_case(self, *_: Any) -> None:
         case = self.session.case
-        layer = self.session.slide
-        self._slide = None if case is None or layer is None else layer.metadata["leukoscope"]["slide"]
         self.link.attach()
-        self._read_cells(keep=False)
+        layer = self.session.slide
+        slide = None if case is None or layer is None else layer.metadata["leukoscope"]["slide"]
+        self._read_cells(slide)
         self._on_keys()
         says = []
         if case is not None and case.readonly:
             says.append("Read only: another program holds the case. Corrections are off.")
-        if case is not None and self._slide is None:
+        if case is not None and slide is None:
             says.append("The slide is not where it was: Find slide… in the Counts dock opens it.")
         self.notice.setText("\n".join(says))
         self.notice.setVisible(bool(says))
@@ -137,8 +94,11 @@ class GalleryWidget(QWidget):
         if not self._gather.isActive():
             self._gather.start()
 
-    def _read_cells(self, keep: bool = True) -> None:
-        """Read the case's cells; `keep` the thumbnails: they are of the same cells, and perhaps of more."""
+    def _read_more(self) -> None:
+        """Read the cells that came in; the thumbnails of those before still hold."""
+        self._read_cells(self.slide, keep=True)
+
+    def _read_cells(self, slide: Any, keep: bool = False) -> None:
         case = self.session.case
         chosen = self.model.cells(self.grid.chosen())
         self._following = True
@@ -150,18 +110,9 @@ class GalleryWidget(QWidget):
         finally:
             self._following = False
         self.cards.clear()
-        self._point_at_slide(keep)
+        self.read_from(slide, None if case is None else case.mpp, keep)
         self._count()
         self.arrange(chosen=chosen)
-
-    def _point_at_slide(self, keep: bool) -> None:
-        table, case = self.model.table, self.session.case
-        size = next((size for size in SIZES if size >= self._device_side()), SIZES[-1])
-        read = None
-        if table is not None and case is not None and self._slide is not None:
-            read = read_field(self._slide, table.x, table.y, case.mpp, size)
-        self.thumbnails.set_source(read, size, keep)
-        self._size = size
 
     def arrange(self, *_: Any, chosen: Iterable[int] | None = None) -> None:
         """Filter and sort anew; what is selected stays so where it is still shown."""
@@ -217,58 +168,6 @@ class GalleryWidget(QWidget):
         self.all.setEnabled(shown != total)
         self.refresh.setEnabled(bool(self.model.moved))
         self.grid.viewport().update()
-
-    # -- thumbnails -----------------------------------------------------------------------------------------------
-
-    def _device_side(self) -> float:
-        return float(self.controls.zoom.value() * self.devicePixelRatioF())
-
-    def _resize(self, side: int) -> None:
-        top = next(iter(self.grid.items_in_sight()), None)
-        self.cards.resize(side, self.devicePixelRatioF())
-        if next((size for size in SIZES if size >= self._device_side()), SIZES[-1]) != self._size:
-            self._point_at_slide(keep=False)
-        self.grid.regrid(top)
-
-    def _want(self) -> None:
-        """Ask for the thumbnails in sight, then for a page below, then for one above."""
-        if not self.isVisible():
-            return
-        seen = self.grid.items_in_sight()
-        page, total = len(seen), self.model.rowCount()
-        below = range(seen.stop, min(seen.stop + page, total))
-        above = range(max(seen.start - page, 0), seen.start)[::-1]
-        self.thumbnails.want(self.model.cell(item) for part in (seen, below, above) for item in part)
-
-    def resizeEvent(self, event: Any) -> None:  # noqa: N802
-        """Leave the room to the thumbnails where there is little."""
-        self.chips.shorten(self.height() < TALL_PX)
-        super().resizeEvent(event)
-
-    def showEvent(self, event: Any) -> None:  # noqa: N802
-        """Begin to read."""
-        super().showEvent(event)
-        self._resize(self.controls.zoom.value())
-        QTimer.singleShot(0, self._take_room)
-
-    def _take_room(self) -> None:
-        """Grow at the cost of the dock above, once: Qt gives a new dock no more than it must have."""
-        dock, window = self.parent(), self.window()
-        if not self._settled and isinstance(dock, QDockWidget) and isinstance(window, QMainWindow):
-            self._settled = True
-            if not dock.isFloating():
-                window.resizeDocks([dock], [window.height()], Qt.Orientation.Vertical)
-
-    def hideEvent(self, event: Any) -> None:  # noqa: N802
-        """Read nothing that nobody sees."""
-        self.thumbnails.want(())
-        super().hideEvent(event)
-
-    def changeEvent(self, event: Any) -> None:  # noqa: N802
-        """Draw for another screen."""
-        if event.type() == QEvent.Type.DevicePixelRatioChange:
-            self._resize(self.controls.zoom.value())
-        super().changeEvent(event)
 
     # -- correcting -----------------------------------------------------------------------------------------------
 
