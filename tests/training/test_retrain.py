@@ -385,3 +385,18 @@ def test_the_whole_network_is_fitted_and_goes_on(cases, tmp_path):
     assert weights.keys() == old.keys()
     assert any(not bool((old[key] == weights[key]).all()) for key in old if not key.startswith("fc."))
     assert load_model(result.folder, "cpu").classes == plan.classes
+
+
+@pytest.mark.slow
+def test_without_locked_cases_the_whole_network_keeps_some_out(cases, tmp_path):
+    plan = retrain_plan(cases, mode="full")
+    settings = {"device": "cpu", "epochs": 1, "threads": 1, "flips": False, "overrule": "K"}
+    result = retrain(plan, tmp_path / "m", **settings)
+    assert result.gate.on == "slides that were not trained on"
+    assert 0 < result.gate.cells < plan.cells
+    trained = read_bundle(result.folder)[0].training["groups"]["cases"]
+    assert len(trained) == 2
+    alone = retrain(retrain_plan(cases[:1], mode="full"), tmp_path / "one", **settings)
+    assert alone.gate.on.startswith("blocks of the slides")
+    assert any("Few slides" in note for note in alone.gate.notes)
+    assert len(read_bundle(alone.folder)[0].training["groups"]["cases"]) == 1

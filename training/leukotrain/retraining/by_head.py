@@ -29,7 +29,6 @@ from .told import Stage, Tell
 __all__ = ["NewHead", "allowed_of", "by_head"]
 
 CALIBRATED_BY: Final = 500  # cells
-REVIEWED_WHOLE: Final = 0.9  # share of a case's cells
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,7 +168,7 @@ def _on_left_out(
 def _calibration(plan: RetrainPlan, found: Search, allowed: Bools) -> tuple[float, float, str]:
     """Fit temperature and threshold anew where the reviewed cells are a fair sample, and enough; say which it is."""
     old = plan.bundle
-    whole = all(len(case) + case.unidentified >= REVIEWED_WHOLE * case.cells for case in plan.cases)
+    whole = all(case.whole for case in plan.cases)
     if len(allowed) < CALIBRATED_BY or not whole:
         needs = f"it takes {CALIBRATED_BY} cells of cases that were reviewed whole"
         return old.temperature, old.threshold, f"Temperature and threshold are the old model's: {needs}."

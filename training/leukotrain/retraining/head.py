@@ -134,7 +134,7 @@ class Problem:
         strength: float,
         start: Floats | None = None,
         told: Callable[[float], None] | None = None,
-        precision: float = 1e-6,
+        precision: float = 1e-5,
     ) -> Floats:
         """Fit some of the cells.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -193,6 +193,8 @@ def retrain_plan(
     if new != choices([label for case in learned for label in case.labels], bundle.classes):
         learned = tuple(_without(case, {*bundle.classes, *new}) for case in learned)
         learned = tuple(case for case in learned if len(case))
+    if not all(case.whole for case in held or learned):
+        notes.append("Reviewers chose the cells measured on: figures are of these, not of whole slides.")
     unseen = tuple(sorted({case.group for case in learned} - seen))
     if not held and len(unseen) < len({case.group for case in learned}):
         notes.append("The model was trained on some of these slides already: the gate does not measure on them.")
@@ -224,8 +226,6 @@ def _judged(cases: Sequence[ReviewedCase], bundle: Bundle, mode: str) -> tuple[l
 
 def _without(case: ReviewedCase, known: set[str]) -> ReviewedCase:
     """Leave out cells of classes that the new model will not know."""
-    from dataclasses import replace
-
     strange = set(choices(case.labels, known))
     keep = np.array([label not in strange for label in case.labels], bool)
 

@@ -20,6 +20,7 @@ from ..data.importers.qupath import group_of
 __all__ = ["ReviewedCase", "blocks_of", "choices", "read_case"]
 
 BLOCKS: Final = 5  # of a slide, where it has to stand for several
+WHOLE: Final = 0.9  # share of a case's cells from which on it counts as reviewed whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +70,11 @@ class ReviewedCase:
     def name(self) -> str:
         """What the case's folder is called."""
         return self.path.name
+
+    @property
+    def whole(self) -> bool:
+        """Whether nearly all cells were reviewed: only then are the reviewed ones a fair sample of them."""
+        return len(self) + self.unidentified >= WHOLE * self.cells
 
     @property
     def corrected(self) -> int:
