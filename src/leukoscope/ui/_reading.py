@@ -10,13 +10,9 @@ from leukoscope.errors import CaseError
 
 __all__ = ["BlindedView", "Reading"]
 
-_TELLS_NOTHING = frozenset(
-    ["close", "complete", "count", "id", "label_levels", "mpp", "outlines", "painter", "path", "readonly", "run"]
-    + ["runs", "settings", "slide", "status", "taxonomy", "uuid"]
-)
-_OF_THE_READER = frozenset(
-    ["cells", "counts", "differential", "hide_model", "labels", "labels_changed", "name", "read"]
-)
+_TELLS_NOTHING = {"close", "complete", "count", "id", "label_levels", "mpp", "outlines", "painter", "path", "readonly"}
+_TELLS_NOTHING |= {"run", "runs", "settings", "slide", "status", "taxonomy", "uuid"}
+_OF_THE_READER = {"cells", "counts", "differential", "hide_model", "labels", "labels_changed", "name", "read"}
 
 
 class Reading:

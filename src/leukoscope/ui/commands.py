@@ -6,13 +6,22 @@ from typing import TYPE_CHECKING, Any
 
 from ._state import Session, session_of
 from .export import ask_and_export
+from .importing import ask_and_import
 from .notify import say
 from .review import go_to_next_uncertain as _go
 
 if TYPE_CHECKING:
     import napari
 
-__all__ = ["correct_cells", "export_case", "next_uncertain", "show_counts", "show_gallery"]
+__all__ = [
+    "correct_cells",
+    "export_case",
+    "import_geojson",
+    "next_uncertain",
+    "show_counts",
+    "show_gallery",
+    "show_review",
+]
 
 
 def correct_cells(viewer: napari.Viewer) -> None:
@@ -38,6 +47,13 @@ def export_case(viewer: napari.Viewer) -> None:
         ask_and_export(session.case)
 
 
+def import_geojson(viewer: napari.Viewer) -> None:
+    """Ask for a GeoJSON file of the viewer's case, corrected in QuPath, and take the corrections back."""
+    session = _with_case(viewer)
+    if session is not None:
+        ask_and_import(session)
+
+
 def show_counts(viewer: Any) -> Any:
     """Open the Counts dock, or bring it to the front; return the widget."""
     _, widget = viewer.window.add_plugin_dock_widget("leukoscope", "Counts")
@@ -47,6 +63,12 @@ def show_counts(viewer: Any) -> Any:
 def show_gallery(viewer: Any) -> Any:
     """Open the Cells dock, or bring it to the front; return the widget."""
     _, widget = viewer.window.add_plugin_dock_widget("leukoscope", "Cells")
+    return widget
+
+
+def show_review(viewer: Any) -> Any:
+    """Open the Review dock, or bring it to the front; return the widget."""
+    _, widget = viewer.window.add_plugin_dock_widget("leukoscope", "Review")
     return widget
 
 

@@ -1,0 +1,76 @@
+"""The counts of several cases, and how far they have changed, without Qt."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from leukoscope.cases import Case, open_case
+from leukoscope.errors import CaseError
+from leukoscope.hematology import DatedCount, series
+
+__all__ = ["CaseCount", "count_case", "counted_series"]
+
+
+@dataclass(frozen=True)
+class CaseCount:
+    """What a series needs of a case.
+
+    Parameters
+    ----------
+    path : Path
+        The case's folder.
+    name : str
+        The slide's.
+    day : datetime.date
+        When the smear was taken: unless somebody says otherwise, the day of the slide's file.
+    profile : str
+        How it was counted.
+    blasts, cells : int
+        Blasts, and all counted cells.
+    signed : bool
+        Whether the count is signed.
+    """
+
+    path: Path
+    name: str
+    day: datetime.date
+    profile: str
+    blasts: int
+    cells: int
+    signed: bool
+
+
+def count_case(path: str | os.PathLike[str], profile: str) -> CaseCount:
+    """Count a case's cells; it is opened for reading only.
+
+    Raises
+    ------
+    CaseError
+        If it is no case, or counts no cell.
+    SettingsError
+        If there is no such profile.
+    """
+    with open_case(path, readonly=True) as case:
+        counts = case.differential(profile)
+        if not counts.denominator:
+            raise CaseError(f"no cell is counted as {profile} counts", "Leave this case out", path)
+        signed = case.signed is not None
+        return CaseCount(case.path, case.slide.name, _day(case), profile, counts.blasts, counts.denominator, signed)
+
+
+def counted_series(counts: Sequence[CaseCount]) -> list[tuple[CaseCount, DatedCount]]:
+    """Put counts in order of time, each with what has changed; those of one day stay in the order given."""
+    ordered = sorted(counts, key=lambda count: count.day)
+    found = series((count.day, count.blasts, count.cells) for count in ordered)
+    return list(zip(ordered, found, strict=True))
+
+
+def _day(case: Case) -> datetime.date:
+    for file in (Path(case.slide.address), case.path / "case.sqlite"):
+        if file.exists():
+            return datetime.date.fromtimestamp(file.stat().st_mtime)
+    return datetime.date.today()
