@@ -24,7 +24,7 @@ import pandas  # noqa: F401 (here and not in each process, which would be killed
 import shapely
 
 import leukoscope.slides  # noqa: F401
-from leukoscope.cases import Case, CellRow, Event, RunSettings, SlideInfo, open_case
+from leukoscope.cases import Case, CellRow, Drawn, Event, RunSettings, SlideInfo, open_case
 from leukoscope.cases._filesystem import filesystem_of
 from leukoscope.hematology import load_profile
 
@@ -37,6 +37,20 @@ def relabel(case: Case) -> Iterator[Event | None]:
     """Relabel cells, undo and redo."""
     for number in range(10**6):
         yield case.relabel([1 + number % 4, 1 + (number + 1) % 4], LABELS[number % 3], "x")
+        if number % 3 == 0:
+            yield case.undo("x")
+        if number % 6 == 0:
+            yield case.redo("x")
+
+
+def outline(case: Case) -> Iterator[Event | None]:
+    """Draw cells anew, undo and redo."""
+    for number in range(10**6):
+        cell = case.ids[number % 4]
+        box = shapely.box(20 * cell, 10, 20 * cell + 15, 25 + number % 3)
+        chances = {label: float(label == LABELS[0]) for label in case.settings.classes}
+        row = CellRow(box, box, 20 * cell + 7, 17, 14.0, 14.0, 1.0, chances, LABELS[0])
+        yield case.edit_outlines([cell], [Drawn(row, (cell,))], "x")
         if number % 3 == 0:
             yield case.undo("x")
         if number % 6 == 0:
@@ -87,6 +101,7 @@ def take_in(case: Case) -> Iterator[Event | None]:
 
 WORK: dict[str, Callable[[Case], Iterator[Event | None]]] = {
     "relabel": relabel,
+    "outline": outline,
     "confirm": confirm,
     "read": read,
     "sample": sample,
@@ -142,13 +157,13 @@ def lost(path: Path, said: list[tuple[int, int]], cells: int) -> list[str]:
         ]
         if list(found) != list(range(1, len(found) + 1)):
             wrong.append("the numbers of the events have gaps")
-        if len(case.cells) != cells or sum(case.counts().values()) != cells:
+        if len(case.cells) != cells or sum(case.counts().values()) != cells or len(case.outlines()) != cells:
             wrong.append("cells are missing")
         # A folder without a signature is what an interrupted one may leave; a signature without its files is a loss.
         wrong += [line for signature in case.signatures for line in signature.verify()]
-        state = case.labels(range(1, cells + 1)), case.second_reader("y").read
+        state = case.labels(case.ids), case.second_reader("y").read
     with open_case(path, readonly=True) as again:
-        if state != (again.labels(range(1, cells + 1)), again.second_reader("y").read):
+        if state != (again.labels(again.ids), again.second_reader("y").read):
             wrong.append("the log adds up to something else the second time")
     return wrong
 

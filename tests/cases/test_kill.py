@@ -59,7 +59,7 @@ def killed(target, *arguments, after):
 
 
 @pytest.mark.parametrize("times", [4, pytest.param(167, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("kind", ["relabel", "confirm", "read", "sample", "sign", "import"])
+@pytest.mark.parametrize("kind", ["relabel", "outline", "confirm", "read", "sample", "sign", "import"])
 def test_no_acknowledged_event_is_lost(case, kills, kind, times):
     case.close()
     chance = random.Random(times)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ._comparing import Comparison
 from ._importing import Added, Imported
+from ._outlining import Drawn
 from ._sampling import Sample
 from ._second import SecondReader
 from ._signature import Signature
@@ -15,6 +16,7 @@ __all__ = [
     "Case",
     "CellRow",
     "Comparison",
+    "Drawn",
     "Event",
     "FieldInfo",
     "Imported",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +15,7 @@ from . import _log, _runs
 from ._carry import match
 from ._review import Track
 from ._signing import SignedCase
-from .records import CellRow, Run, RunSettings, RunStatus
+from .records import Carried, CellRow, Run, RunSettings, RunStatus
 
 __all__ = ["AnalyzedCase"]
 
@@ -131,9 +131,10 @@ class AnalyzedCase(SignedCase):
     def finish_run(self, run: Run, reason: RunStatus | str, detail: str = "") -> Run:
         """End a run: "completed", "canceled" or "errored".
 
-        A completed run becomes what the case shows: each reviewer's label goes to the new cell that overlaps best with
-        the old one (`carried`; what finds none is in `orphans`), and the cells of other runs are deleted, all in one
-        transaction. The reviewed ones among them are kept, for the log speaks of them.
+        A completed run becomes what the case shows: each reviewer's label, and each cell drawn by hand, goes to the new
+        cell that overlaps best with the old one (`carried`; what finds none is in `orphans`); cells that overlap with
+        one that a reviewer deleted are hidden, unless something was carried to them; and the cells of other runs are
+        deleted, all in one transaction. The reviewed ones among them are kept, for the log speaks of them.
 
         Parameters
         ----------
@@ -171,7 +172,7 @@ class AnalyzedCase(SignedCase):
             replaces = status is RunStatus.COMPLETED and self._shown != run.id
             with self._store.transaction() as db:
                 if replaces and not self._review.empty:
-                    carried = match(self._reviewed_outlines(), *self._new_outlines(run.id))
+                    carried = self._carried_to(run.id)
                     carry = _log.append(db, _log.draft("carry", run.id, carried=carried))
                 if status is RunStatus.COMPLETED:
                     db.execute("INSERT OR REPLACE INTO meta VALUES ('shown', ?)", (str(run.id),))
@@ -201,12 +202,19 @@ class AnalyzedCase(SignedCase):
             )
         return current
 
-    def _reviewed_outlines(self) -> dict[Track, BaseGeometry]:
-        """Return where each reviewed cell was last seen."""
+    def _carried_to(self, run: int) -> tuple[Carried, ...]:
+        """Find what becomes of reviewed, drawn and deleted cells; the deleted come last, and take what is left."""
+        ids, outlines = self._new_outlines(run)
+        living = match(self._last_seen(self._review.living()), ids, outlines)
+        free = ~np.isin(ids, [entry.to for entry in living if entry.to is not None])
+        return living + match(self._last_seen(self._review.deleted()), ids[free], outlines[free])
+
+    def _last_seen(self, some: Iterable[Track]) -> dict[Track, BaseGeometry]:
+        """Return where each of these cells was last seen."""
         seen: dict[int, dict[int, Track]] = {}
-        for track in self._review.living():
+        for track in some:
             home = self._review.home[track]
-            run, cell = track if home is None else (self._shown or 0, home)
+            run, cell = self._review.place.get(track, track) if home is None else (self._shown or 0, home)
             seen.setdefault(run, {})[cell] = track
         return {
             tracks[cell]: shapely.from_wkb(outline)

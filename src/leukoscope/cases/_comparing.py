@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..errors import CaseError
-from ._reviewing import ReviewedCase
+from ._outlining import OutlinedCase
 from ._second import SecondReader
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Comparison:
         return tuple(cell for cell in self.disagreements if cell not in self.adjudicated)
 
 
-class ComparedCase(ReviewedCase):
+class ComparedCase(OutlinedCase):
     """What several readers do with a case, for `leukoscope.cases.Case`."""
 
     def second_reader(self, name: str, hide_model: bool = False) -> SecondReader:
@@ -81,13 +81,16 @@ class ComparedCase(ReviewedCase):
     def readings(self) -> pd.DataFrame:
         """The blinded readers' labels that stand.
 
-        Columns: cell_id (<NA> where a new analysis did not find the cell), reader, label, at (ISO 8601, UTC).
+        Columns: cell_id (<NA> where the cell was removed, or a new analysis did not find it), reader, label, at (ISO
+        8601, UTC).
         """
         import pandas as pd
 
         with self._store.mutex:
+            hidden = self._review.edits.hidden
+            homes = {track: None if home in hidden else home for track, home in self._review.home.items()}
             rows = [
-                (self._review.home[track], name, stack[-1].label, stack[-1].at)
+                (homes[track], name, stack[-1].label, stack[-1].at)
                 for name, hand in sorted(self._review.readers.items())
                 for track, stack in sorted(hand.labels.items())
                 if stack

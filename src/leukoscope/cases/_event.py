@@ -28,23 +28,24 @@ class Event:
         Ascending.
     at : str
         When, ISO 8601, UTC.
-    kind : {"relabel", "undo", "redo", "carry", "read", "sample", "sign", "amend"}
+    kind : {"relabel", "outline", "undo", "redo", "carry", "read", "sample", "sign", "amend"}
         What happened.
     run : int
         The run whose cells were shown; for "carry", the run they were carried to.
     cells : tuple of int
-        The cells relabeled, read or drawn, by their id in that run.
+        The cells relabeled, read or drawn for review, by their id in that run; for "outline" those removed, then those
+        added.
     label : str
         The label they got.
     reviewer : str
         Who.
     target : int or None
-        The relabel or read event that was undone or redone.
+        The relabel, outline or read event that was undone or redone.
     carried : tuple of Carried
         For "carry": where each reviewed cell went.
     detail : mapping
         What else there is to say, by kind; JSON values. "was": the labels before, each with its cells, and for undo and
-        redo "is", those after.
+        redo "is", those after. "removed" and "added": what happened to outlines, see the properties.
     version : str
         The Leukoscope that wrote it; empty where it was not written down.
     model : str
@@ -73,6 +74,21 @@ class Event:
     def became(self) -> dict[int, str]:
         """The label of each cell after the event, where that was written down."""
         return dict.fromkeys(self.cells, self.label) if self.label else _by_cell(self.detail.get("is", {}))
+
+    @property
+    def removed(self) -> tuple[int, ...]:
+        """The cells that an outline event removed."""
+        return tuple(self.detail.get("removed", ()))
+
+    @property
+    def drawn(self) -> dict[int, tuple[int, ...]]:
+        """The cells that an outline event added, each with the removed ones that it was drawn from."""
+        return {cell: tuple(sources) for cell, sources, _ in self.detail.get("added", ())}
+
+    @property
+    def kept(self) -> dict[int, int]:
+        """The added cells that keep the labels of a removed one, each with that one."""
+        return {cell: kept for cell, _, kept in self.detail.get("added", ()) if kept is not None}
 
 
 def by_label(labels: Mapping[int, str]) -> dict[str, list[int]]:

@@ -59,6 +59,8 @@ def _said(event: Event) -> str:
     if event.kind == "carry":
         lost = sum(entry.to is None for entry in event.carried)
         return f"{len(event.carried) - lost} found again, {lost} not"
+    if event.kind == "outline":
+        return f"{len(event.removed)} removed, {len(event.drawn)} drawn: {_labels(event.became) or 'none'}"
     return event.label or _labels(event.became)
 
 

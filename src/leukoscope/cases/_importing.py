@@ -25,6 +25,7 @@ __all__ = ["Added", "Imported", "import_geojson"]
 
 NEW: Final = "no cell of this case"
 UNCLASSIFIED: Final = "without a class"
+REMOVED: Final = "removed here since the export"
 OUTLINE: Final = "outline changed: outlines are not taken over"
 CONFLICT: Final = "relabeled here, too, since the export"
 
@@ -88,10 +89,15 @@ def import_geojson(case: Case, path: Path, reviewer: str | None) -> Imported:
     objects, digest = read_geojson(path)
     with case._store.mutex:
         mine, others = _sorted_out(case, objects, path)
+        here = set(case.ids)
+        removed = len(mine.keys() - here)
+        mine = {cell: item for cell, item in mine.items() if cell in here}
         labels = _labels(case)
         changed, unchanged, unknown, ignored = _changes(case, mine, labels)
         if others:
             ignored[NEW] = len(others)
+        if removed:
+            ignored[REMOVED] = removed
         if moved := _moved(case, mine):
             ignored[OUTLINE] = moved
         detail = {"imported": {"file": path.name, "sha256": digest}}
@@ -106,8 +112,8 @@ def import_geojson(case: Case, path: Path, reviewer: str | None) -> Imported:
 
 
 def _sorted_out(case: Case, objects: list[GeoObject], path: Path) -> tuple[dict[int, GeoObject], list[GeoObject]]:
-    """Return the objects that are cells of this case, by id, and the others."""
-    ids = {case.uuid(cell): cell for cell in range(1, len(case) + 1)}
+    """Return the objects that are cells of this case, removed ones too, by id, and the others."""
+    ids = {case.uuid(cell): cell for cell in range(1, case.last_id + 1)}
     mine: dict[int, GeoObject] = {}
     others = []
     foreign = 0

@@ -187,7 +187,7 @@ def _attributes(case: Case) -> dict[str, Any]:
         if scale != 1:
             steps.append({"type": "translation", "translation": [(scale - 1) / 2 * size] * 2})
         datasets.append({"path": str(level), "coordinateTransformations": steps})
-    labels = case.labels(range(1, len(case) + 1))
+    labels = case.labels(case.ids)
     rgba = {
         label: [int(case.taxonomy.color(label)[i : i + 2], 16) for i in (1, 3, 5)] for label in set(labels.values())
     }

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, ClassVar, Self
 
+import numpy as np
 import shapely
 from psygnal import Signal
 from shapely.geometry.base import BaseGeometry
@@ -38,6 +39,9 @@ class CaseReader:
         object, description="dict of id to label, of the shown cells that changed"
     )
     events_changed: ClassVar[Signal] = Signal(object, description="the Event that was appended")
+    outlines_changed: ClassVar[Signal] = Signal(
+        object, description="the Event by which shown cells were `removed` and others `drawn`; undo and redo, too"
+    )
     run_changed: ClassVar[Signal] = Signal(object, description="the Run that began, went on or ended")
     view_replaced: ClassVar[Signal] = Signal(description="other cells are shown: read everything again")
 
@@ -62,7 +66,20 @@ class CaseReader:
         return f"<Case {self.slide.name!r}: {len(self)} cells, {self.status}>"
 
     def __len__(self) -> int:
-        """Return how many cells are shown; their ids are 1 to that number."""
+        """Return how many cells are shown."""
+        with self._store.mutex:
+            return self._counts.total() - len(self._review.edits.hidden)
+
+    @property
+    def ids(self) -> list[int]:
+        """The ids of the shown cells, ascending: 1 to `last_id`, without those that reviewers removed."""
+        with self._store.mutex:
+            hidden = self._review.edits.hidden
+            return [cell for cell in range(1, self.last_id + 1) if cell not in hidden]
+
+    @property
+    def last_id(self) -> int:
+        """The highest id that was given, of a cell that is shown or was removed; 0 before there is any."""
         with self._store.mutex:
             return self._counts.total()
 
@@ -166,17 +183,32 @@ class CaseReader:
         One row a cell: cell_id, x, y (centroid, level-0 px), x_um, y_um (µm; NaN where the resolution is unknown),
         area_um2, nucleus_area_um2 (µm²), label, source ("model" or "reviewer"), probability (of the shown label; NaN
         for a class the model does not know; the highest there is for "unidentified"), entropy (bits), p_<class>…,
-        reviewed_by, reviewed_at (ISO 8601, UTC), model, segmenter.
+        reviewed_by, reviewed_at (ISO 8601, UTC), model, segmenter ("reviewer" where the outline was drawn by hand).
         """
         return self._cells_by()
 
+    @property
+    def all_cells(self) -> pd.DataFrame:
+        """The shown cells and those that were removed, row i of cell i + 1; as `cells`, and a last column: removed."""
+        return self._all_cells_by()
+
     def _cells_by(self, hand: Hand | None = None) -> pd.DataFrame:
+        with self._store.mutex:
+            table = self._all_cells_by(hand)
+        removed = table.pop("removed")
+        return table[~removed].reset_index(drop=True) if removed.any() else table
+
+    def _all_cells_by(self, hand: Hand | None = None) -> pd.DataFrame:
         with self._store.mutex:
             if self._model_cells is None:
                 self._model_cells = ModelCells(self._shown or 0, len(self.settings.classes))
             table = self._model_cells
             table.extend(self._store.rows(table.query, (table.run, table.last)))
-            return cells_frame(table, self._review.reviewed(hand), self.settings.classes, self.settings, self.mpp)
+            reviewed, drawn = self._review.reviewed(hand), self._review.edits.drawn_ids(self._shown)
+            frame = cells_frame(table, reviewed, drawn, self.settings.classes, self.settings, self.mpp)
+            removed = np.zeros(len(frame), dtype=bool)
+            removed[[cell - 1 for cell in self._review.edits.hidden]] = True
+        return frame.assign(removed=removed)
 
     def labels(self, ids: Iterable[int]) -> dict[int, str]:
         """Return the labels of these shown cells as they stand, by id."""
@@ -199,8 +231,9 @@ class CaseReader:
     def _counts_by(self, hand: Hand | None = None) -> dict[str, int]:
         with self._store.mutex:
             counts = self._counts.copy()
-            reviewed = self._review.reviewed(hand)
-            self._note_model_labels(reviewed)
+            reviewed, hidden = self._review.reviewed(hand), self._review.edits.hidden
+            self._note_model_labels((*reviewed, *hidden))
+            counts.subtract(self._model_labels[cell] for cell in hidden)
             for cell, event in reviewed.items():
                 counts[self._model_labels[cell]] -= 1
                 counts[event.label] += 1
@@ -222,10 +255,15 @@ class CaseReader:
         return differential(labels, chosen, self.taxonomy, self.settings.classes)
 
     def outlines(self, ids: Iterable[int] | None = None) -> dict[int, tuple[BaseGeometry, BaseGeometry | None]]:
-        """Return the outlines of the shown cells, (cell, nucleus or None) by id, level-0 pixels; of all without ids."""
+        """Return the outlines of the shown cells, (cell, nucleus or None) by id, level-0 pixels; of all without ids.
+
+        Those of removed cells are there, too, for who asks for them by id.
+        """
         with self._store.mutex:
-            wanted = None if ids is None else self._known(ids)
+            wanted = None if ids is None else self._known(ids, removed=True)
             found = _runs.outlines_of(self._store, self._shown or 0, wanted)
+            if wanted is None:
+                found = {cell: pair for cell, pair in found.items() if cell not in self._review.edits.hidden}
         cells = shapely.from_wkb([pair[0] for pair in found.values()])
         nuclei = shapely.from_wkb([pair[1] for pair in found.values()])
         return dict(zip(found, zip(cells, nuclei, strict=True), strict=True))
@@ -243,11 +281,14 @@ class CaseReader:
         """Return the UUID that a shown cell has in every export."""
         return uuid.uuid5(self.id, f"{self._shown}/{cell}")
 
-    def _known(self, ids: Iterable[int]) -> list[int]:
+    def _known(self, ids: Iterable[int], removed: bool = False) -> list[int]:
         wanted = [int(i) for i in ids]
-        unknown = [i for i in wanted if not 1 <= i <= len(self)]
+        unknown = [i for i in wanted if not 1 <= i <= self.last_id]
         if unknown:
-            raise CaseError(f"there is no cell {unknown[0]}", f"The ids are 1 to {len(self)}.", self.path)
+            raise CaseError(f"there is no cell {unknown[0]}", f"The ids are 1 to {self.last_id}.", self.path)
+        if not removed and (hidden := self._review.edits.hidden.intersection(wanted)):
+            remedy = "Choose cells that are shown; undo brings it back."
+            raise CaseError(f"cell {min(hidden)} was removed by a reviewer", remedy, self.path)
         return wanted
 
     def refresh(self) -> None:

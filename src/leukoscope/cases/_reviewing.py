@@ -74,7 +74,7 @@ class ReviewedCase(CaseReader):
         return self._tell_all(told)
 
     def undo(self, reviewer: str | None = None) -> Event | None:
-        """Take back the latest relabel that stands; return the event, None where there is nothing to take back.
+        """Take back the latest relabel or edit of outlines that stands; None where there is nothing to take back.
 
         Raises
         ------
@@ -84,7 +84,7 @@ class ReviewedCase(CaseReader):
         return self._step("undo", reviewer)
 
     def redo(self, reviewer: str | None = None) -> Event | None:
-        """Bring back what was undone last; None where there is nothing, or a relabel came after it.
+        """Bring back what was undone last; None where there is nothing, or another change came after it.
 
         Raises
         ------
@@ -101,10 +101,25 @@ class ReviewedCase(CaseReader):
                 return None
             if hand is None:
                 self._check_open()
-            after = self._review.after(kind, hand)
-            detail = {"was": by_label(self._labels_by(after, hand)), "is": by_label(self._named(after))}
+            edited = None if hand else self._review.edited_after(kind)
+            detail = self._turned(*edited) if edited else self._relabeled(kind, hand)
             told = self._record([self._draft(kind, target=target.id, reviewer=who(reviewer), detail=detail)])
         return self._tell_all(told)[0]
+
+    def _relabeled(self, kind: str, hand: Hand | None) -> dict[str, Any]:
+        """Say what undoing or redoing a label does."""
+        after = self._review.after(kind, hand)
+        return {"was": by_label(self._labels_by(after, hand)), "is": by_label(self._named(after))}
+
+    def _turned(self, gone: Iterable[int], come: Mapping[int, int]) -> dict[str, Any]:
+        """Say what undoing or redoing an edit of outlines does: the cells that leave the view, and those that enter."""
+        labels = self._named({cell: self._review.label(like) for cell, like in sorted(come.items())})
+        return {
+            "removed": sorted(gone),
+            "added": [[cell, [like] if like != cell else [], None] for cell, like in sorted(come.items())],
+            "was": by_label(self._labels_by(sorted(gone))),
+            "is": by_label(labels),
+        }
 
     def _relabeling(
         self, ids: Iterable[int] | int, label: str, reviewer: str | None, detail: Mapping[str, Any]
@@ -159,7 +174,8 @@ class ReviewedCase(CaseReader):
 
     def _take_in(self, event: Event) -> dict[int, str]:
         self._events.append(event)
-        return self.labels(self._review.apply(event))
+        changed = self._review.apply(event)
+        return self.labels(changed - self._review.edits.hidden)
 
     def _tell_all(self, told: Iterable[tuple[Event, dict[int, str]]]) -> tuple[Event, ...]:
         """Tell the views, after the lock was let go of."""
@@ -171,6 +187,8 @@ class ReviewedCase(CaseReader):
 
     def _tell(self, event: Event, changed: Mapping[int, str]) -> None:
         self.events_changed.emit(event)
+        if event.removed or event.drawn:
+            self.outlines_changed.emit(event)
         if changed:
             self.labels_changed.emit(dict(changed))
 
@@ -195,7 +213,8 @@ class ReviewedCase(CaseReader):
 
         Columns: run, cell (where the label was first given), cell_id (the shown cell that has it now, <NA> for an
         orphan), overlap (intersection over union of the outlines), label, reviewed_by, reviewed_at, x, y (level-0 px of
-        the first cell).
+        the first cell), drawn (whether it is a cell that a reviewer added; its label is the model's where nobody gave
+        it another). What a reviewer removed since is not among them.
         """
         import pandas as pd
 
@@ -203,15 +222,27 @@ class ReviewedCase(CaseReader):
             review = self._review
             # Of other runs only the reviewed cells are left: these are few.
             statement = (
-                "SELECT run, id, x, y FROM cells WHERE run IN (SELECT id FROM runs WHERE dropped) ORDER BY run, id"
+                "SELECT run, id, x, y, label FROM cells WHERE run IN (SELECT id FROM runs WHERE dropped) "
+                "ORDER BY run, id"
             )
+            drawn = {
+                (edit.event.run, cell): edit.event
+                for edit in review.edits.by_event.values()
+                for cell in edit.event.drawn
+            }
             rows = []
-            for run, cell, x, y in self._store.rows(statement):
-                if stack := review.labels.get((run, cell)):
-                    event, home, overlap = stack[-1], review.home[run, cell], review.overlap.get((run, cell), 0.0)
-                    rows.append((run, cell, home, overlap, event.label, event.reviewer, event.at, x, y))
-        columns = ["run", "cell", "cell_id", "overlap", "label", "reviewed_by", "reviewed_at", "x", "y"]
-        return pd.DataFrame(rows, columns=columns).astype({"cell_id": "Int64"})
+            for run, cell, x, y, called in self._store.rows(statement):
+                track = run, cell
+                if track in review.edits.deleted | review.edits.replaced:
+                    continue
+                stack, by_hand = review.labels.get(track), track in review.edits.drawn
+                if stack or by_hand:
+                    event = stack[-1] if stack else drawn[track]
+                    home, overlap = review.home[track], review.overlap.get(track, 0.0)
+                    label = event.label if stack else called
+                    rows.append((*track, home, overlap, label, event.reviewer, event.at, x, y, by_hand))
+        columns = ["run", "cell", "cell_id", "overlap", "label", "reviewed_by", "reviewed_at", "x", "y", "drawn"]
+        return pd.DataFrame(rows, columns=columns).astype({"cell_id": "Int64", "drawn": bool})
 
     @property
     def orphans(self) -> pd.DataFrame:

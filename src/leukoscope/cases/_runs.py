@@ -16,7 +16,20 @@ from ._review import Track
 from ._store import Store
 from .records import CellRow, Run, RunSettings, RunStatus
 
-__all__ = ["drop_others", "insert_block", "insert_run", "outlines_of", "read_runs", "set_status", "update_settings"]
+__all__ = [
+    "BY_HAND",
+    "drop_others",
+    "insert_block",
+    "insert_cells",
+    "insert_run",
+    "outlines_of",
+    "read_runs",
+    "set_status",
+    "update_settings",
+]
+
+BY_HAND = -1
+"""The block of cells that a reviewer drew."""
 
 
 def read_runs(store: Store) -> tuple[dict[int, Run], set[int]]:
@@ -53,15 +66,22 @@ def insert_block(
     db: sqlite3.Connection, run: int, index: int, first: int, classes: tuple[str, ...], cells: Sequence[CellRow]
 ) -> None:
     """Write a block's cells with the ids `first`, `first` + 1, …, and that the block is done."""
+    insert_cells(db, run, index, first, classes, cells)
+    db.execute("UPDATE runs SET done = ? WHERE id = ?", (index + 1, run))
+
+
+def insert_cells(
+    db: sqlite3.Connection, run: int, index: int, first: int, classes: tuple[str, ...], cells: Sequence[CellRow]
+) -> None:
+    """Write cells with the ids `first`, `first` + 1, …; of no block, but drawn by a reviewer, where it is `BY_HAND`."""
     key = db.execute("SELECT IFNULL(MAX(key), 0) + 1 FROM cells").fetchone()[0]
     wanted = set(classes)
     rows: list[tuple[Any, ...]] = []
     for number, cell in enumerate(cells):
         if set(cell.probabilities) != wanted:
-            raise CaseError(
-                f"a cell of block {index} has probabilities of other classes than the run",
-                "Give every cell the model's classes.",
-            )
+            where = "a drawn cell" if index == BY_HAND else f"a cell of block {index}"
+            cause = f"{where} has probabilities of other classes than the run"
+            raise CaseError(cause, "Give every cell the model's classes.")
         values = np.array([cell.probabilities[label] for label in classes], dtype="<f8").tobytes()
         numbers = (cell.x, cell.y, cell.area_um2, cell.nucleus_area_um2, cell.score)
         plain = tuple(None if value is None else float(value) for value in numbers)
@@ -73,7 +93,6 @@ def insert_block(
     )
     pairs = ((key + number, a, b) for number, (a, b) in enumerate(zip(outer, inner, strict=True)))
     db.executemany("INSERT INTO outlines VALUES (?, ?, ?)", pairs)
-    db.execute("UPDATE runs SET done = ? WHERE id = ?", (index + 1, run))
 
 
 def outlines_of(store: Store, run: int, ids: Iterable[int] | None = None) -> dict[int, tuple[bytes, bytes | None]]:
@@ -87,7 +106,7 @@ def outlines_of(store: Store, run: int, ids: Iterable[int] | None = None) -> dic
 
 
 def drop_others(db: sqlite3.Connection, run: int, reviewed: Iterable[Track]) -> None:
-    """Delete the cells of every other run, except those a reviewer once relabeled: the log speaks of them."""
+    """Delete the cells of every other run, except those a reviewer once touched: the log speaks of them."""
     db.execute("CREATE TEMP TABLE IF NOT EXISTS kept (run INTEGER, id INTEGER, PRIMARY KEY (run, id))")
     db.execute("DELETE FROM kept")
     db.executemany("INSERT INTO kept VALUES (?, ?)", list(reviewed))

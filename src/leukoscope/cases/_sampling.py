@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from itertools import takewhile
+from typing import Final
 
 from ..classification.taxonomy import UNIDENTIFIED
 from ..errors import CaseError
@@ -15,6 +16,8 @@ from ._reviewing import who
 from .records import Event
 
 __all__ = ["Sample", "SampledCase"]
+
+NO_CELL: Final = "artefact"
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,8 @@ class Sample:
     event : Event
         The draw.
     cells : tuple of int
-        The cells drawn, in the order in which to review them.
+        The cells drawn, in the order in which to review them. Where one was drawn anew, split or merged since, the cell
+        in its place; one that has none counts as reviewed, and as an artefact.
     model : mapping of int to str
         The model's label of each.
     labels : mapping of int to str
@@ -128,13 +132,16 @@ class SampledCase(ComparedCase):
     def _as_sample(self, event: Event) -> Sample:
         with self._store.mutex:
             self._note_model_labels(event.cells)
-            model = {cell: self._model_labels[cell] for cell in event.cells}
-            said = {cell: self._review.label(cell) for cell in event.cells}
+            heirs = self._review.edits.heirs(event.cells, event.run)
+            now = {cell: cell if heir is None else heir for cell, heir in heirs.items()}
+            model = {now[cell]: self._model_labels[cell] for cell in event.cells}
+            said = {heir: self._review.label(heir) for heir in heirs.values() if heir is not None}
         labels = {cell: last.label for cell, last in said.items() if last}
+        labels |= dict.fromkeys((cell for cell, heir in heirs.items() if heir is None), NO_CELL)
         profile = event.detail["profile"]
         return Sample(
             event,
-            tuple(event.cells),
+            tuple(now[cell] for cell in event.cells),
             model,
             labels,
             event.detail["population"],
@@ -174,7 +181,8 @@ class SampledCase(ComparedCase):
         """Return the model's labels of the shown cells that a profile counts, or that the model could not name."""
         rows = self._store.rows("SELECT id, label FROM cells WHERE run = ? ORDER BY id", (self._shown,))
         counted = {label for label, cell_class in self.taxonomy.items() if profile.counts(cell_class)} | {UNIDENTIFIED}
-        return {cell: label for cell, label in rows if label in counted}
+        hidden = self._review.edits.hidden
+        return {cell: label for cell, label in rows if label in counted and cell not in hidden}
 
     def _profile(self, profile: str | Profile | None) -> Profile:
         chosen = self.settings.profile if profile is None else profile

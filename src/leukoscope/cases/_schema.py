@@ -11,7 +11,9 @@ _EVENTS = """
 CREATE TABLE events (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     at TEXT NOT NULL,
-    kind TEXT NOT NULL CHECK (kind IN ('relabel', 'undo', 'redo', 'carry', 'read', 'sample', 'sign', 'amend')),
+    kind TEXT NOT NULL CHECK (
+        kind IN ('relabel', 'outline', 'undo', 'redo', 'carry', 'read', 'sample', 'sign', 'amend')
+    ),
     run INTEGER NOT NULL REFERENCES runs (id),
     cells TEXT,
     label TEXT,

@@ -68,7 +68,14 @@ class SecondReader:
     @property
     def cells(self) -> pd.DataFrame:
         """The shown cells as he may see them: as `Case.cells`, but ``source`` is "hidden" where nothing is told."""
-        table = self.case._cells_by(self._hand)
+        return self._told(self.case._cells_by(self._hand))
+
+    @property
+    def all_cells(self) -> pd.DataFrame:
+        """The shown and the removed cells as he may see them: as `Case.all_cells`."""
+        return self._told(self.case._all_cells_by(self._hand))
+
+    def _told(self, table: pd.DataFrame) -> pd.DataFrame:
         if self.hide_model:
             told = [name for name in table.columns if name in ("probability", "entropy") or name.startswith("p_")]
             table[told] = float("nan")  # for cells that he has read, too: they would tell him what the model said

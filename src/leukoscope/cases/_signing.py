@@ -173,12 +173,14 @@ class SignedCase(SampledCase):
             raise CaseError(f"{_cells(unnamed)} unidentified", remedy, self.path)
         if asked == "none":
             return
-        labels = self._labels_by(range(1, len(self) + 1))
+        done = set(self._review.reviewed())
+        labels = self._labels_by(self.ids)
         if asked == "sample":
             sample = self.sample
             if sample is None:
                 raise CaseError("no sample has been drawn for review", "Draw one with draw_sample.", self.path)
             wanted = set(sample.cells)
+            done = set(sample.reviewed)
         elif asked == "blasts":
             wanted = {cell for cell, label in labels.items() if label in profile.blasts}
         elif asked == "all":
@@ -186,7 +188,7 @@ class SignedCase(SampledCase):
             wanted = {cell for cell, label in labels.items() if label in counted}
         else:
             raise CaseError(f"{asked!r} is no kind of review", "Choose none, sample, blasts or all.", self.path)
-        if left := len(wanted - self._review.reviewed().keys()):
+        if left := len(wanted - done):
             which = {"sample": "of the sample", "blasts": "labeled as blasts", "all": "counted"}[asked]
             remedy = f"Review all {len(wanted)} that are {which}: relabel or confirm each."
             raise CaseError(f"{_cells(left)} not reviewed", remedy, self.path)

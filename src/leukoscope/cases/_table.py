@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -58,9 +58,14 @@ def entropy_bits(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def cells_frame(
-    cells: ModelCells, reviewed: Mapping[int, Event], classes: tuple[str, ...], settings: RunSettings, mpp: float | None
+    cells: ModelCells,
+    reviewed: Mapping[int, Event],
+    drawn: Collection[int],
+    classes: tuple[str, ...],
+    settings: RunSettings,
+    mpp: float | None,
 ) -> pd.DataFrame:
-    """Return one row a cell, the reviewers' labels in place of the model's.
+    """Return one row a cell, removed ones too, the reviewers' labels in place of the model's.
 
     Parameters
     ----------
@@ -68,6 +73,8 @@ def cells_frame(
         The model's view of them.
     reviewed : mapping of int to Event
         The relabel that stands for a cell.
+    drawn : collection of int
+        The cells whose outlines are a reviewer's.
     classes : tuple of str
         The model's classes, in the order of the probabilities.
     settings : RunSettings
@@ -82,6 +89,8 @@ def cells_frame(
     source = np.full(n, "model", dtype=object)
     reviewers = np.full(n, None, dtype=object)
     times = np.full(n, None, dtype=object)
+    segmenter = np.full(n, settings.segmenter, dtype=object)
+    segmenter[[cell - 1 for cell in drawn]] = "reviewer"
     for cell, event in reviewed.items():
         labels[cell - 1] = event.label
         source[cell - 1] = "reviewer"
@@ -118,6 +127,6 @@ def cells_frame(
             "reviewed_by": pd.Series(reviewers, dtype=text),
             "reviewed_at": pd.Series(times, dtype=text),
             "model": pd.Series([settings.model] * n, dtype=text),
-            "segmenter": pd.Series([settings.segmenter] * n, dtype=text),
+            "segmenter": pd.Series(segmenter, dtype=text),
         }
     )
