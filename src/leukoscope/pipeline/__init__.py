@@ -5,6 +5,7 @@ from ._cells import CanceledError
 from ._embed import Embeddings, embed_case, embed_cells
 from ._events import BlockDone, Finished, FinishReason, Progress, Started
 from ._explain import CellHeat, explain_cell
+from ._reclassify import reclassify
 from ._run import analyze, case_folder, run
 from ._settings import Settings
 
@@ -26,5 +27,6 @@ __all__ = [
     "embed_case",
     "embed_cells",
     "explain_cell",
+    "reclassify",
     "run",
 ]

@@ -28,7 +28,19 @@ if TYPE_CHECKING:
 
     from ._settings import Settings
 
-__all__ = ["Block", "analyze_block", "blocks_of", "calibrate", "cell_crop", "level_for", "slide_model"]
+__all__ = [
+    "Block",
+    "FieldPixels",
+    "analyze_block",
+    "blocks_of",
+    "calibrate",
+    "calibration_of",
+    "cell_crop",
+    "classify",
+    "level_for",
+    "segmenter_of",
+    "slide_model",
+]
 
 Region = tuple[int, int, int, int]
 
@@ -81,10 +93,10 @@ def blocks_of(slide: Slide, settings: Settings) -> list[Block]:
     list of Block
         In reading order. Every working pixel of every field lies in exactly one block.
     """
-    working_mpp = _segmenter(settings.segmenter, settings.device).mpp
+    working_mpp = segmenter_of(settings.segmenter, settings.device).mpp
     blocks: list[Block] = []
     for number in range(len(slide.fields)):
-        height, width = _FieldPixels(slide, number, settings.mpp, working_mpp).shape
+        height, width = FieldPixels(slide, number, settings.mpp, working_mpp).shape
         for y in range(0, height, settings.block):
             for x in range(0, width, settings.block):
                 region = (y, x, min(settings.block, height - y), min(settings.block, width - x))
@@ -113,13 +125,13 @@ def analyze_block(address: str, block: Block, settings: Settings) -> list[CellRo
         If the slide's pixels cannot be read.
     """
     slide = _slide(address, settings.version)
-    segmenter = _segmenter(settings.segmenter, settings.device)
-    pixels = _FieldPixels(slide, block.field, settings.mpp, segmenter.mpp)
-    calibration = _calibration(address, block.field, settings)
+    segmenter = segmenter_of(settings.segmenter, settings.device)
+    pixels = FieldPixels(slide, block.field, settings.mpp, segmenter.mpp)
+    calibration = calibration_of(address, block.field, settings)
     masks, (top, left) = segment_tile(segmenter, pixels.read, block.region, calibration, pixels.shape)
     # The field's corner in working px, a fraction: outlines come out in the slide's level-0 px.
     origin = (top + pixels.y / pixels.scale, left + pixels.x / pixels.scale)
-    return _classify(slide, found_cells(masks, origin=origin, scale=pixels.scale), settings)
+    return classify(slide, found_cells(masks, origin=origin, scale=pixels.scale), settings)
 
 
 def calibrate(slide: Slide, field: int, settings: Settings) -> Calibration:
@@ -127,8 +139,8 @@ def calibrate(slide: Slide, field: int, settings: Settings) -> Calibration:
 
     Small fields are looked at whole; of a large slide, the squares with most stain are.
     """
-    segmenter = _segmenter(settings.segmenter, settings.device)
-    pixels = _FieldPixels(slide, field, settings.mpp, segmenter.mpp)
+    segmenter = segmenter_of(settings.segmenter, settings.device)
+    pixels = FieldPixels(slide, field, settings.mpp, segmenter.mpp)
     read, (height, width) = pixels.read, pixels.shape
     if height * width <= SAMPLE_COUNT * SAMPLE_SIDE**2:
         return segmenter.calibrate(read((0, 0, height, width)))
@@ -173,7 +185,7 @@ class _Window:
         return self._slide.read((self._y + rows.start, self._x + columns.start, *size), self._level)
 
 
-class _FieldPixels:
+class FieldPixels:
     """The pixels of one field on the working grid.
 
     Attributes
@@ -203,7 +215,8 @@ class _FieldPixels:
         return read_working(self._pixels, self._step, region)
 
 
-def _classify(slide: Slide, found: list[FoundCell], settings: Settings) -> list[CellRow]:
+def classify(slide: Slide, found: list[FoundCell], settings: Settings) -> list[CellRow]:
+    """Measure and classify outlined cells of a slide, for a case."""
     area = settings.mpp**2
     probabilities: list[dict[str, float]] = [{} for _ in found]
     labels = [UNIDENTIFIED] * len(found)
@@ -282,7 +295,8 @@ def _slide(address: str, version: str) -> Slide:
 
 
 @lru_cache(maxsize=2)
-def _segmenter(name: str, device: str) -> Segmenter:
+def segmenter_of(name: str, device: str) -> Segmenter:
+    """Load a segmenter."""
     return get_segmenter(name, device=device)
 
 
@@ -299,7 +313,8 @@ def slide_model(address: str, name: str, device: str, version: str) -> Classifie
 
 
 @lru_cache(maxsize=16)
-def _calibration(address: str, field: int, settings: Settings) -> Calibration:
+def calibration_of(address: str, field: int, settings: Settings) -> Calibration:
+    """Give the segmenter's calibration for a field: that of the settings, else one of its own."""
     if settings.calibration is not None:
         return Calibration.from_json(settings.calibration)
     return calibrate(_slide(address, settings.version), field, settings)
