@@ -9,7 +9,7 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor
 
-from leukoscope.hematology import differential
+from leukoscope.hematology import cells_to_decide, differential
 from leukoscope.ui import session_of
 from leukoscope.ui.commands import show_counts
 from leukoscope.ui.counts_table import CountsModel
@@ -30,6 +30,18 @@ def test_the_blasts_stand_there_with_their_interval_and_verdict(counts: Any) -> 
     assert f"{low:.1f}–{high:.1f}" in counts.interval.text()
     assert counts.verdict.text() == expected.verdict
     assert counts.bar.scale_end >= high
+
+
+def test_it_says_how_many_more_to_count_while_that_is_open(counts: Any) -> None:
+    found = counts.differential
+    marks = [threshold.percent for threshold in found.profile.thresholds]
+    more = cells_to_decide(found.blasts, found.denominator, marks, min_cells=found.profile.min_cells)
+    assert f"Count about {more:,} more" in counts.decide.text()
+    assert more >= found.profile.min_cells - found.denominator
+    counts._show(differential({"blast": 900, "lymphocyte": 100}, "blood"))
+    assert counts.decide.text() == ""
+    counts._show(differential({"blast": 50, "lymphocyte": 200}, "blood"))
+    assert "does not decide" in counts.decide.text()
 
 
 def test_the_profile_changes_the_denominator(counts: Any) -> None:

@@ -96,6 +96,10 @@ def test_a_reader_needs_a_name_and_a_case_that_can_be_written(session: Any) -> N
     with pytest.raises(CaseError, match="needs a name"):
         session.read_blinded(" ")
     assert session.case is whole
+    session.busy = True
+    with pytest.raises(CaseError, match="analysis is running"):
+        session.read_blinded("al")
+    session.busy = False
     session.read_blinded("al")
     session.close_case()
     assert session.reading is None

@@ -96,7 +96,7 @@ def read_twice(readers: Any, session: Any) -> tuple[str, str]:
     reader = case.second_reader("al")
     reader.confirm(range(1, 9))
     reader.relabel([2, 7], "monocyte")
-    readers.refresh()
+    readers.compute()
     return "mk", "al"
 
 
@@ -110,7 +110,8 @@ def test_agreement_is_that_of_the_library(readers: Any, session: Any, read_twice
     assert "6 of 8" in view.summary.text()
     assert "differ on 2, 2 not decided" in view.differ.text()
     names = [session.case.taxonomy.name(one) for one in expected.labels]
-    assert [row[0] for row in view.classes.rows] == [row[0] for row in view.confusion.rows] == names
+    assert [row[0] for row in view.classes.rows] == names
+    assert [row[0].split("  ")[1] for row in view.confusion.rows] == names
     figures = [[0 if text == "·" else int(text) for text in row[1:]] for row in view.confusion.rows]
     assert figures == expected.table.tolist()
 
@@ -283,12 +284,17 @@ def test_events_stand_there_newest_first(history: Any, session: Any, qtbot: Any)
     session.relabel([4, 5], "blast")
     qtbot.waitUntil(lambda: history.model.rowCount() == 2)
     assert texts(history, 0)[2:4] == ["relabel", "2"]
-    assert texts(history, 1)[2:] == ["relabel", "1", was, "smudge"]
-    session.undo()
+    name = session.case.taxonomy.name
+    assert texts(history, 1)[2:] == ["relabel", "1", f"{name(was)} → {name('smudge')}"]
+    session.confirm([3])
     qtbot.waitUntil(lambda: history.model.rowCount() == 3)
+    assert texts(history, 0)[4] == f"✓ {name('smudge')}"
+    session.undo()
+    session.undo()
+    qtbot.waitUntil(lambda: history.model.rowCount() == 5)
     assert texts(history, 0)[2:4] == ["undo", "2"]
-    assert history.model.data(history.model.index(1, 0), Qt.ItemDataRole.FontRole).strikeOut()
-    assert history.model.data(history.model.index(2, 0), Qt.ItemDataRole.FontRole) is None
+    struck = [history.model.data(history.model.index(row, 0), Qt.ItemDataRole.FontRole) for row in range(5)]
+    assert [font is not None and font.strikeOut() for font in struck] == [False, False, True, True, False]
 
 
 def test_a_click_selects_the_cells_of_an_event(history: Any, session: Any) -> None:
@@ -326,8 +332,9 @@ def test_a_series_says_what_has_changed(dock: Any, session: Any, case_dir: Path,
     series.set_day(row, series._rows[row].day.replace(year=2023, month=2, day=3))
     expected = change((now.blasts, now.denominator), (later.blasts, later.denominator))
     assert [count.path.name for count in series._rows] == [case_dir.name, "later.leuko"]
-    assert series.model.rows[0][4] == "–"
-    assert series.model.rows[1][5].startswith(f"{expected.points:+.1f} ({expected.low:+.1f} to {expected.high:+.1f})")
+    assert series.model.rows[0][2] == "–"
+    said = f"{expected.points:+.1f} ({expected.low:+.1f}…{expected.high:+.1f})".replace("-", "−")
+    assert series.model.rows[1][3].startswith(said)
     low, high = series.plot.place(0, 0.0), series.plot.place(0, series.plot.top)
     assert low.y() > high.y()
     assert not series.plot.grab().isNull()

@@ -10,9 +10,10 @@ from leukoscope.errors import CaseError
 
 __all__ = ["BlindedView", "Reading"]
 
-_TELLS_NOTHING = {"close", "complete", "count", "id", "label_levels", "mpp", "outlines", "painter", "path", "readonly"}
-_TELLS_NOTHING |= {"run", "runs", "settings", "slide", "status", "taxonomy", "uuid"}
-_OF_THE_READER = {"cells", "counts", "differential", "hide_model", "labels", "labels_changed", "name", "read"}
+_TELLS_NOTHING = {"close", "complete", "count", "id", "ids", "label_levels", "last_id", "mpp", "outlines", "painter"}
+_TELLS_NOTHING |= {"path", "readonly", "run", "runs", "settings", "slide", "status", "taxonomy", "uuid"}
+_OF_THE_READER = {"all_cells", "cells", "counts", "differential", "hide_model", "labels", "labels_changed"}
+_OF_THE_READER |= {"name", "read"}
 
 
 class Reading:
@@ -45,9 +46,9 @@ class Reading:
             return getattr(self.whole, name)
         if name in _OF_THE_READER:
             return getattr(self.reader, name)
-        if name.startswith("_") or not hasattr(Case, name):
+        if name.startswith("__") or "whole" not in self.__dict__ or not hasattr(self.whole, name):
             raise AttributeError(name)
-        cause = f"a blinded reading is under way, and {name.replace('_', ' ')} is of the whole case"
+        cause = f"a blinded reading is under way, and {name.strip('_').replace('_', ' ')} is of the whole case"
         raise CaseError(cause, "End the reading first: Review dock, Readers", self.whole.path)
 
     def __len__(self) -> int:
@@ -84,10 +85,13 @@ class BlindedView:
     ----------
     case : Case or None
         What every view reads; during a blinded reading a `Reading`.
+    busy : bool
+        An analysis is writing the case.
     """
 
     def __init__(self) -> None:
         self.case: Case | None = None
+        self.busy = False
 
     @property
     def reading(self) -> Reading | None:
@@ -106,10 +110,12 @@ class BlindedView:
         Raises
         ------
         CaseError
-            If the name is empty, or nothing can be written. What was shown stays.
+            If the name is empty, an analysis is running, or nothing can be written. What was shown stays.
         """
         whole = self.whole
         if whole is not None:
+            if self.busy:
+                raise CaseError("an analysis is running in this viewer", "Cancel it or wait for its end", whole.path)
             if whole.readonly:
                 raise CaseError("the case is open for reading only", "Close it in the other program first", whole.path)
             # to layers, gallery and counts it is a case; what would tell too much it refuses by itself

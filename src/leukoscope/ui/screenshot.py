@@ -10,7 +10,7 @@ from typing import Any
 
 from leukoscope.errors import LeukoscopeError
 
-__all__ = ["main", "take"]
+__all__ = ["main", "settle", "take"]
 
 
 def take(
@@ -50,14 +50,14 @@ def take(
     try:
         session = session_of(viewer)
         viewer.window.resize(*size)
-        _settle()
+        settle()
         if session.cells is not None and session.case is not None:
             camera(viewer).center = _interesting(session.cells, field_um)
             height = viewer.window._qt_viewer.canvas.size[0]
             camera(viewer).zoom = height / (field_um if session.case.mpp else field_um * 4)
         if dock == "cells":
             _show_cells(viewer)
-        _settle()
+        settle()
         viewer.screenshot(str(out), canvas_only=False, flash=False)
     finally:
         viewer.close()
@@ -80,12 +80,12 @@ def _show_cells(viewer: Any) -> None:
         controls.by_class.setChecked(False)
         controls.sort.setCurrentIndex(controls.sort.findData("verdict"))
     gallery.arrange()
-    _settle()
+    settle()
     gallery.grid.choose(np.array([gallery.grid.columns + 1]))
     gallery.grid.setFocus()
-    _settle(10)
+    settle(10)
     while gallery.thumbnails.waiting:
-        _settle(1)
+        settle(1)
 
 
 def _interesting(cells: Any, field_um: float) -> tuple[float, ...]:
@@ -100,11 +100,12 @@ def _interesting(cells: Any, field_um: float) -> tuple[float, ...]:
     return tuple(np.mean(places[near[best]], axis=0))
 
 
-def _settle(rounds: int = 20) -> None:
+def settle(rounds: int = 20) -> None:
+    """Let the canvas draw, and slicing and layout finish."""
     from qtpy.QtTest import QTest
 
     for _ in range(rounds):
-        QTest.qWait(50)  # lets the canvas draw, and slicing and layout finish
+        QTest.qWait(50)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -39,7 +39,7 @@ class AgreementView(QGroupBox):
         for box in (self.first, self.second):
             box.currentIndexChanged.connect(lambda *_: self.refresh())
         self.summary = label(bold=True)
-        self.classes = RowsModel(("Class", "κ", "95 % CI", "Both", "First", "Second"))
+        self.classes = RowsModel(("Class", "κ (95 % CI)", "first", "second"))
         self.per_class = rows_view(self.classes)
         self.confusion = RowsModel()
         self.table = rows_view(self.confusion)
@@ -53,13 +53,14 @@ class AgreementView(QGroupBox):
         self.said = label()
         self.found: Comparison | None = None
         layout = QVBoxLayout(self)
+        layout.setContentsMargins(4, 8, 4, 4)
         layout.addWidget(line(self.first, QLabel("and"), self.second))
         layout.addWidget(self.summary)
         layout.addWidget(self.per_class, stretch=2)
         layout.addWidget(self.table, stretch=2)
         layout.addWidget(line(self.differ, self.gallery, self.decide))
-        layout.addWidget(self.stepper)
         layout.addWidget(self.said)
+        layout.addWidget(self.stepper)
 
     def on_case(self) -> None:
         """Forget where it was."""
@@ -122,16 +123,18 @@ class AgreementView(QGroupBox):
         rows = []
         for i, one in enumerate(result.labels):
             kappa, counts = result.per_class[one], result.table
-            figures = (counts[i, i], counts[i].sum(), counts[:, i].sum())
-            value, _, interval = _kappa(kappa).partition(" ")
-            rows.append((names[i], value, interval.strip("()"), *map(str, figures)))
-        headers = ("Class", "κ", "95 % CI", "both", found.reader_a, found.reader_b)
+            figures = (counts[i].sum(), counts[:, i].sum())
+            rows.append((names[i], _kappa(kappa), *map(str, figures)))
+        headers = ("Class", "κ (95 % CI)", found.reader_a, found.reader_b)
         self.classes.show_rows(rows, headers, swatches=colors)
+        # columns are headed by the classes' keys, which stand before their names below
+        keys = {one: key.upper() for key, one in self.session.keys.items()}
+        short = [keys.get(one, one[:3]) for one in result.labels]
         body = [
-            (name, *(str(count) if count else "·" for count in row))
-            for name, row in zip(names, result.table.tolist(), strict=True)
+            (f"{key}  {name}", *(str(count) if count else "·" for count in row))
+            for key, name, row in zip(short, names, result.table.tolist(), strict=True)
         ]
-        self.confusion.show_rows(body, (f"{found.reader_a} ↓  {found.reader_b} →", *names), swatches=colors)
+        self.confusion.show_rows(body, (f"{found.reader_a} ↓  {found.reader_b} →", *short), swatches=colors)
 
     # -- deciding -------------------------------------------------------------------------------------------------
 

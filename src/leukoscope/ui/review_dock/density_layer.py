@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from math import ceil, floor
 from typing import Any
 
 import numpy as np
 from napari.utils.colormaps import Colormap
 
 from leukoscope.errors import SettingsError
-from leukoscope.hematology import Profile, density_map
+from leukoscope.hematology import DensityMap, Profile, density_map
 
 from .._state import Session
 from .places import counted_cells
 
 __all__ = ["KINDS", "density_layer", "lay_density"]
 
-KINDS = {"blast_percent": "Blasts, % of the cells around", "per_mm2": "Counted cells per mm²"}
+KINDS = {"blast_percent": "blasts, %", "per_mm2": "cells per mm²"}
 
 # clear where there is nothing, so that the slide stays to be seen; blue keeps apart from every stain
 _COLORS = Colormap(
@@ -54,20 +55,32 @@ def lay_density(session: Session, profile: Profile, kind: str) -> Any:
         raise SettingsError("a density needs µm per pixel, and it is not known", "Give it in the Analyze dock")
     cells = counted_cells(session, profile)
     found = density_map(cells.x * case.mpp, cells.y * case.mpp, cells.is_blast)
-    data = getattr(found, kind)
+    data, origin = _on_slide(getattr(found, kind), found, [side * case.mpp for side in case.slide.shapes[0]])
     top = 100.0 if kind == "blast_percent" else max(float(data.max()), 1.0)
     # µm from the slide's corner to the middle of the first pixel; napari's origin is the middle of the slide's
-    translate = tuple(at - case.mpp / 2 for at in found.origin)
+    translate = tuple(at - case.mpp / 2 for at in origin)
     layer = density_layer(session)
     if layer is None:
         layer = _add(session, data, translate, found.spacing)
     layer.data = data
     layer.translate = translate
     layer.scale = (found.spacing, found.spacing)
-    layer.name = KINDS[kind]
+    layer.name = f"density: {KINDS[kind]}"
     layer.contrast_limits_range = (0.0, top)
     layer.contrast_limits = (0.0, top)
     return layer
+
+
+def _on_slide(data: Any, found: DensityMap, sides: list[float]) -> tuple[Any, tuple[float, ...]]:
+    """Cut off what the Gaussian lays beside the slide; also give the middle of the first pixel left."""
+    spans = []
+    for start, side, size in zip(found.origin, sides, data.shape, strict=True):
+        edge = start - found.spacing / 2
+        first = min(max(floor(-edge / found.spacing), 0), size - 1)
+        spans.append((first, max(ceil((side - edge) / found.spacing), first + 1)))
+    (top, bottom), (left, right) = spans
+    origin = tuple(start + first * found.spacing for start, (first, _) in zip(found.origin, spans, strict=True))
+    return data[top:bottom, left:right], origin
 
 
 def _add(session: Session, data: Any, translate: tuple[float, ...], spacing: float) -> Any:

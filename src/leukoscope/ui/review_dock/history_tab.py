@@ -33,7 +33,7 @@ class HistoryTab(Tab):
         # widths once, not of every row: the log may be long
         header = self.table.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
-        for column, width in enumerate((140, 62, 66, 46, 110)):
+        for column, width in enumerate((122, 62, 52, 38)):
             self.table.setColumnWidth(column, width)
         self.table.clicked.connect(self._pick)
         self.said = label()
@@ -47,10 +47,13 @@ class HistoryTab(Tab):
     def compute(self) -> None:
         """Show what was added."""
         case = None if self.session.reading is not None else self.session.case
-        self.model.show_history(None if case is None else case.history)
+        if case is None:
+            self.model.show_history(None)
+        else:
+            self.model.show_history(case.history, case.taxonomy)
         count = self.model.rowCount()
         self.said.setText(
-            f"{count:,} events, newest first; struck out: undone since. Click one to select its cells."
+            f"{count:,} events, newest first; ✓: confirmed; struck out: undone since. Click one to select its cells."
             if count
             else "Nothing has happened to this case since it was analyzed."
             if case is not None
@@ -67,7 +70,7 @@ class HistoryTab(Tab):
         if cells is None:
             self.said.setText("That was about cells of an earlier analysis, which are no longer shown.")
             return
-        rows = {cell - 1 for cell in cells if cell <= len(layer.data)}
+        rows = {cell - 1 for cell in cells if cell <= len(layer.data) and layer.shown[cell - 1]}
         self.session.viewer.layers.selection.active = layer
         layer.selected_data = rows if len(rows) <= MOST else set()
         if len(rows) == 1:
@@ -75,7 +78,7 @@ class HistoryTab(Tab):
         elif rows:
             middle = layer.data[sorted(rows)].mean(axis=0)
             camera(self.session.viewer).center = layer.data_to_world(middle)
-        selected = "none" if not rows else f"{len(rows):,} cells" if len(rows) > 1 else f"cell {cells[0]}"
+        selected = "none" if not rows else f"{len(rows):,} cells" if len(rows) > 1 else f"cell {next(iter(rows)) + 1}"
         self.said.setText(
             f"Event {event.id}: {selected} selected."
             if len(rows) <= MOST

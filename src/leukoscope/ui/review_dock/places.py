@@ -28,7 +28,7 @@ def counted_cells(session: Session, profile: Profile) -> Counted:
     They are read from the layer: the case would make its whole table, a tenth of a second at 100,000 cells.
     """
     case, layer = session.case, session.cells
-    if case is None or layer is None or len(layer.data) != len(case):
+    if case is None or layer is None:
         empty = np.empty(0)
         return Counted(empty, empty, np.empty(0, bool))
     labels = layer.features["label"].to_numpy()
@@ -36,7 +36,7 @@ def counted_cells(session: Session, profile: Profile) -> Counted:
     counts = [label for label, cell_class in taxonomy.items() if profile.counts(cell_class)]
     blasts = {part for blast in profile.blasts for part in taxonomy.parts(blast)} & set(counts)
     names, codes = np.unique(labels.astype(str), return_inverse=True)
-    inside = np.isin(names, counts)[codes]
+    inside = np.isin(names, counts)[codes] & layer.shown  # cells that were removed keep their rows
     is_blast = np.isin(names, list(blasts))[codes]
     at = np.asarray(layer.data)[inside] + 0.5  # napari puts a pixel's center at its index
     return Counted(at[:, 1], at[:, 0], is_blast[inside])

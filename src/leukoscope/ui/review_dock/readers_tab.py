@@ -65,11 +65,15 @@ class ReadersTab(Tab):
         if reading is None:
             self.state.setText("" if case is not None else "No case is open.")
             self.state.setVisible(case is None)
-            self.agreement.refresh()
+            super().refresh()
             return
-        hidden = "the model's labels are hidden, too" if reading.hide_model else "and the model's labels"
+        labels = (
+            "this reader's labels, the model's are hidden"
+            if reading.hide_model
+            else "this reader's labels and the model's"
+        )
         self.state.setText(
-            f"{reading.reader.name} is reading. This window shows only this reader's labels, {hidden}; "
+            f"{reading.reader.name} is reading. This window shows only {labels}; "
             "the other tabs are closed until the reading ends."
         )
         self.state.setVisible(True)
@@ -78,12 +82,17 @@ class ReadersTab(Tab):
         of = "of the sample" if reading.whole.sample is not None else "of the case"
         self.progress.setText(f"{sum(cell in done for cell in cells):,} of {len(cells):,} cells {of} read.")
 
+    def compute(self) -> None:
+        """Compare the readers anew."""
+        if self.session.reading is None:
+            self.agreement.refresh()
+
     def _to_read(self) -> list[int]:
         """List the sample's cells, where there is one: which they are tells nothing of what others said."""
         whole = self.session.whole
         if whole is None:
             return []
-        return list(range(1, len(whole) + 1)) if whole.sample is None else list(whole.sample.cells)
+        return list(whole.ids if whole.sample is None else whole.sample.cells)
 
     def _read(self) -> Collection[int]:
         return {} if self.session.reading is None else self.session.reading.reader.read

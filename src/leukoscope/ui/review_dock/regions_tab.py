@@ -42,7 +42,7 @@ class RegionsTab(Tab):
         self.table = rows_view(self.model)
         self.table.setToolTip("Click a square to go there; bold ones drive the count")
         self.table.clicked.connect(self._go)
-        self.map = QCheckBox("Map")
+        self.map = QCheckBox("Map of")
         self.map.setToolTip("Lay the density over the slide (Gaussian, σ 150 µm), where at least ten cells carry it")
         self.map.toggled.connect(self._on_map)
         self.kind = QComboBox()
@@ -52,7 +52,8 @@ class RegionsTab(Tab):
         self.regions: Regions | None = None
         self._own_side = False
         self._columns, self._corner = 1, (0, 0)
-        self.page.addWidget(line(QLabel("Squares of"), self.side, self.map, self.kind))
+        self.side.setMinimumWidth(110)
+        self.page.addWidget(line(QLabel("Squares of"), self.side, QLabel(), self.map, self.kind))
         for widget in (self.warning, self.dispersion):
             self.page.addWidget(widget)
         self.page.addWidget(self.table, stretch=1)

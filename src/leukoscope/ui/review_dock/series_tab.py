@@ -23,14 +23,14 @@ from .tab import Tab, button, label, line
 
 __all__ = ["SeriesTab"]
 
-HEADERS = ("Smear of", "Slide", "Blasts", "% (95 % CI)", "Since first", "Since previous")
+HEADERS = ("Smear of", "Blasts, %", "Since first", "Since previous", "Counted", "Slide")
 
 
 class SeriesModel(RowsModel):
     """The rows of a series; the day of the smear can be set."""
 
     def __init__(self, tab: SeriesTab) -> None:
-        super().__init__(HEADERS, left=(0, 1), parent=tab)
+        super().__init__(HEADERS, left=(0, 5), parent=tab)
         self._tab = tab
 
     def flags(self, index: QModelIndex | QPersistentModelIndex) -> Qt.ItemFlag:
@@ -81,7 +81,7 @@ class SeriesTab(Tab):
         self.page.addWidget(line(here, add, self.remove))
         self.page.addWidget(line(QLabel("Profile"), self.profile))
         self.page.addWidget(self.table, stretch=1)
-        self.page.addWidget(self.plot, stretch=1)
+        self.page.addWidget(self.plot, stretch=2)
         self.page.addWidget(self.said)
 
     def add(self, path: str | Path) -> None:
@@ -116,11 +116,11 @@ class SeriesTab(Tab):
             [
                 (
                     dated.day.isoformat(),
-                    count.name + (" ✓" if count.signed else ""),
-                    f"{dated.blasts:,} of {dated.cells:,}",
                     f"{dated.percent:.1f} ({dated.low:.1f}–{dated.high:.1f})",
                     _change(dated.since_first),
                     _change(dated.since_previous),
+                    f"{dated.blasts:,} of {dated.cells:,}",
+                    count.name + (" ✓" if count.signed else ""),
                 )
                 for count, dated in rows
             ]
@@ -156,4 +156,5 @@ class SeriesTab(Tab):
 def _change(found: Change | None) -> str:
     if found is None:
         return "–"
-    return f"{found.points:+.1f} ({found.low:+.1f} to {found.high:+.1f}){' *' if found.certain else ''}"
+    text = f"{found.points:+.1f} ({found.low:+.1f}…{found.high:+.1f}){'*' if found.certain else ''}"
+    return text.replace("-", "−")

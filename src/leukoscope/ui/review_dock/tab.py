@@ -33,6 +33,7 @@ class Tab(QWidget):
         self.session = session
         self.page = QVBoxLayout(self)
         self.page.setSpacing(6)
+        self.page.setContentsMargins(6, 6, 6, 6)
         self._later = QTimer(self)
         self._later.setSingleShot(True)
         self._later.setInterval(GATHER_MS)
