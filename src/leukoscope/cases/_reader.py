@@ -268,9 +268,9 @@ class CaseReader:
         nuclei = shapely.from_wkb([pair[1] for pair in found.values()])
         return dict(zip(found, zip(cells, nuclei, strict=True), strict=True))
 
-    def painter(self) -> Painter:
-        """Return the outlines of the shown cells as they are now, ready to be drawn as label images."""
-        outlines = {cell: pair[0] for cell, pair in self.outlines().items()}
+    def painter(self, ids: Iterable[int] | None = None) -> Painter:
+        """Return the outlines of the shown cells, or some, as they are now, ready to be drawn as label images."""
+        outlines = {cell: pair[0] for cell, pair in self.outlines(ids).items()}
         return Painter(outlines, self.slide.shapes, self.slide.downsamples)
 
     def label_levels(self) -> list[da.Array]:

@@ -16,7 +16,7 @@ from napari.layers.base import ActionType
 from psygnal import Signal
 from qtpy.QtCore import QTimer
 
-from leukoscope.cases import Case, open_case
+from leukoscope.cases import Case, Event, open_case
 from leukoscope.classification.taxonomy import TAXONOMY
 from leukoscope.errors import CaseError, LeukoscopeError, SlideError
 from leukoscope.slides import Slide, open_slide
@@ -27,10 +27,10 @@ from .keys import class_keys, follow_keys
 from .layers import (
     LayerData,
     cells_layer,
-    diameters,
     face_colors,
     features,
     labels_layer,
+    looks,
     place,
     positions,
     slide_address,
@@ -138,6 +138,7 @@ class Session(BlindedView):
         if case is not self.case:
             self.close_case()
             case.labels_changed.connect(self._on_labels)
+            case.outlines_changed.connect(self._on_outlines)
             case.events_changed.connect(self._on_event)
         self.case = case
         self._read_keys()
@@ -156,6 +157,7 @@ class Session(BlindedView):
             case.labels_changed.disconnect(self._on_labels)
             if whole is not None:
                 whole.events_changed.disconnect(self._on_event)
+                whole.outlines_changed.disconnect(self._on_outlines)
             self._drop_layers()
             case.close()
             self.case_changed.emit()
@@ -165,12 +167,12 @@ class Session(BlindedView):
         if self.case is None:
             return
         before = 0 if self.cells is None else len(self.cells.data)
-        if len(self.case) == before:
+        if self.case.last_id == before:
             return
         self._sync_cells()
         if time.monotonic() > self._labels_due:
             self._sync_labels()
-        self.cells_added.emit(len(self.case) - before)
+        self.cells_added.emit(self.case.last_id - before)
 
     # -- correcting -----------------------------------------------------------------------------------------------
 
@@ -211,6 +213,17 @@ class Session(BlindedView):
         self._on_labels(labels or {})
         self.logged.emit()
 
+    def outlined(self, event: Event) -> None:
+        """Show outlines that were drawn anew, by a thread of ours or by undo; the views read the cells again."""
+        if self.case is not None:
+            self._sync_labels()
+            self._sync_cells()
+            self.cells_added.emit(len(event.drawn))
+
+    def _on_outlines(self, event: Event) -> None:
+        if threading.current_thread() is threading.main_thread():
+            self.outlined(event)
+
     def _on_event(self, _: object) -> None:
         if threading.current_thread() is threading.main_thread():
             self.logged.emit()
@@ -229,7 +242,7 @@ class Session(BlindedView):
             table = layer.features
             table.iloc[rows, table.columns.get_loc("label")] = names.to_numpy()
             undone = self.case.events[-1].kind == "undo"  # then the label may be the model's again
-            source = self.case.cells["source"].to_numpy()[rows] if undone else "reviewer"
+            source = self.case.all_cells["source"].to_numpy()[rows] if undone else "reviewer"
             table.iloc[rows, table.columns.get_loc("source")] = source
             redraw_points(self.viewer, layer, rows)
         if self.overlay is not None:
@@ -299,7 +312,7 @@ class Session(BlindedView):
 
     def _show_cells(self) -> None:
         case = self._case()
-        self.cells = self._add(cells_layer(case.cells, case.mpp, case.taxonomy))
+        self.cells = self._add(cells_layer(case.all_cells, case.mpp, case.taxonomy))
         self.cells.events.data.connect(self._on_edited)
         bind_keys(self, self.cells)
         bind_mouse(self.cells)
@@ -309,16 +322,16 @@ class Session(BlindedView):
     def _sync_cells(self) -> None:
         case, layer = self._case(), self.cells
         if layer is None:
-            if len(case):  # napari cannot tell the dimensions of no points
+            if case.last_id:  # napari cannot tell the dimensions of no points
                 self._show_cells()
             return
-        table = case.cells
+        table = case.all_cells
         with layer.events.blocker_all():  # one upload at the end instead of one for each property
             layer.selected_data = set()
             layer.data = positions(table)
             layer.features = features(table)
-            layer.size = diameters(table, case.mpp)
-            layer.face_color = face_colors(table["label"], case.taxonomy)
+            for name, value in looks(table, case.mpp, case.taxonomy).items():
+                setattr(layer, name, value)
         place(layer, case.mpp)
         layer.refresh()
 

@@ -28,9 +28,11 @@ __all__ = [
     "face_colors",
     "features",
     "labels_layer",
+    "looks",
     "place",
     "placement",
     "positions",
+    "shown",
     "slide_address",
     "slide_layer",
 ]
@@ -40,6 +42,7 @@ LayerData = tuple[Any, dict[str, Any], str]
 FEATURES = ("cell_id", "label", "probability", "entropy", "area_um2", "nucleus_area_um2", "source", "reviewed_by")
 TYPICAL_CELL_UM = 12.0  # where a cell's area or the resolution is not known
 _FALLBACK_PX = 40.0
+UNSEEN_PX = 1e-3
 
 
 def slide_layer(slide: Slide) -> LayerData:
@@ -118,9 +121,7 @@ def cells_layer(table: pd.DataFrame, mpp: float | None, taxonomy: Taxonomy = TAX
         "name": "cells",
         "ndim": 2,
         "features": features(table),
-        "size": diameters(table, mpp),
-        "face_color": face_colors(table["label"], taxonomy),
-        "border_color": "black",
+        **looks(table, mpp, taxonomy),
         "border_width": 0.12,
         # On screen a dot, so that the cell can be seen; the hit area stays the cell's own size.
         "canvas_size_limits": (4, 8),
@@ -133,6 +134,23 @@ def cells_layer(table: pd.DataFrame, mpp: float | None, taxonomy: Taxonomy = TAX
 def positions(table: pd.DataFrame) -> npt.NDArray[np.float64]:
     """Convert centroids to napari's data coordinates, float64 (n, 2), (y, x)."""
     return table[["y", "x"]].to_numpy(np.float64) - 0.5
+
+
+def shown(table: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Tell which cells are to be seen, bool (n,): one that was removed keeps its row, so that row i is cell i + 1."""
+    if "removed" not in table:
+        return np.ones(len(table), bool)
+    return ~table["removed"].to_numpy(bool)
+
+
+def looks(table: pd.DataFrame, mpp: float | None, taxonomy: Taxonomy = TAXONOMY) -> dict[str, Any]:
+    """Give size, colors and visibility of the points, under the names that a points layer has for them."""
+    seen = shown(table)
+    face, border = face_colors(table["label"], taxonomy), np.tile(rgba("#000000"), (len(table), 1))
+    # napari 0.9 draws points of two dimensions that are not "shown", and the mouse hits them
+    face[~seen, 3] = border[~seen, 3] = 0.0
+    size = np.where(seen, diameters(table, mpp), UNSEEN_PX)
+    return {"size": size, "face_color": face, "border_color": border, "shown": seen}
 
 
 def features(table: pd.DataFrame) -> pd.DataFrame:

@@ -60,6 +60,7 @@ def target_cells(session: Session) -> list[int]:
         return []
     under = layer.get_value(session.viewer.cursor.position, world=True)
     rows = {int(under)} if under is not None and int(under) not in layer.selected_data else set(layer.selected_data)
+    rows = {row for row in rows if layer.shown[row]}  # napari's "select all" does not look
     return [int(i) for i in layer.features["cell_id"].to_numpy()[sorted(rows)]]
 
 
@@ -71,7 +72,8 @@ def go_to_next_uncertain(session: Session) -> None:
         return
     table = layer.features
     entropy = np.nan_to_num(table["entropy"].to_numpy(float), nan=-1.0)
-    order = [int(row) for row in np.argsort(-entropy, kind="stable") if table["source"].iat[row] != "reviewer"]
+    open_ = (table["source"] != "reviewer").to_numpy(bool) & layer.shown
+    order = [int(row) for row in np.argsort(-entropy, kind="stable") if open_[row]]
     if not order:
         say("Every cell has been reviewed.")
         return

@@ -83,6 +83,8 @@ class CellTable:
     reviewed : bool array (n,)
     probability : float array (n,)
         Of the shown label; NaN where the model does not know it.
+    removed : bool array (n,)
+        Whether a reviewer removed it: it is never shown.
     x, y : float array (n,)
         Centroids, level-0 px.
     """
@@ -106,6 +108,9 @@ class CellTable:
         self.probability: npt.NDArray[np.float64] = table["probability"].to_numpy(np.float64, copy=True)
         self._entropy = table["entropy"].to_numpy(np.float64)
         self._area = table["area_um2"].to_numpy(np.float64)
+        self.removed: npt.NDArray[np.bool_] = (
+            table["removed"].to_numpy(bool) if "removed" in table else np.zeros(len(table), bool)
+        )
         self.x: npt.NDArray[np.float64] = table["x"].to_numpy(np.float64)
         self.y: npt.NDArray[np.float64] = table["y"].to_numpy(np.float64)
         self._band = BAND_UM / mpp if mpp else 4 * BAND_UM
@@ -113,7 +118,7 @@ class CellTable:
     @classmethod
     def of(cls, case: Case) -> CellTable:
         """Read the cells that a case shows."""
-        return cls(case.cells, case.settings.classes, case.taxonomy, case.mpp, case.settings.profile)
+        return cls(case.all_cells, case.settings.classes, case.taxonomy, case.mpp, case.settings.profile)
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -124,7 +129,8 @@ class CellTable:
 
     def counts(self) -> dict[str, int]:
         """Count the cells of each label, 0 included."""
-        return dict(zip(self.labels, np.bincount(self.codes, minlength=len(self.labels)).tolist(), strict=True))
+        found = np.bincount(self.codes[~self.removed], minlength=len(self.labels))
+        return dict(zip(self.labels, found.tolist(), strict=True))
 
     def assign(self, rows: Rows, labels: Sequence[str], reviewed: npt.NDArray[np.bool_]) -> None:
         """Take in what reviewers did to some cells; their probabilities become those of the new labels."""
@@ -141,7 +147,7 @@ class CellTable:
 
     def chosen(self, filters: Filters) -> Rows:
         """Find the rows that pass the filters."""
-        mask = np.ones(len(self), bool)
+        mask = ~self.removed
         if filters.labels:
             wanted = [self._rank[label] for label in filters.labels if label in self._rank]
             mask &= np.isin(self.codes, wanted)
@@ -196,11 +202,12 @@ class CellTable:
     def _flip_rank(self) -> npt.NDArray[np.float64]:
         rank = np.zeros(len(self))
         if self._column:
-            labels = np.array(self.labels, object)[self.codes]
+            live = np.flatnonzero(~self.removed)
+            labels, seen = np.array(self.labels, object)[self.codes[live]], self.reviewed[live]
             order = flip_order(
-                self._proba, labels, list(self._column), self._profile, reviewed=self.reviewed, taxonomy=self._taxonomy
+                self._proba[live], labels, list(self._column), self._profile, reviewed=seen, taxonomy=self._taxonomy
             )
-            rank[order] = np.arange(len(self))
+            rank[live[order]] = np.arange(len(live))
         return rank
 
     def _encode(self, labels: npt.NDArray[np.object_]) -> npt.NDArray[np.int16]:

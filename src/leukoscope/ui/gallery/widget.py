@@ -162,7 +162,7 @@ class GalleryWidget(GalleryPane):
             self.grid.message = "No cells yet: they appear here as the analysis finds them."
         else:
             self.grid.message = "No cell passes the filters. Show all clears them."
-        total = 0 if table is None else len(table)
+        total = 0 if table is None else int((~table.removed).sum())
         text = f"{shown:,} of {total:,} cells" if shown != total else f"{total:,} cells"
         self.status.setText(f"{text}, {chosen:,} selected" if chosen else text)
         self.all.setEnabled(shown != total)
@@ -217,7 +217,7 @@ class GalleryWidget(GalleryPane):
     def _reviewed(self, ids: list[int]) -> Any:
         layer, rows = self.session.cells, np.asarray(ids) - 1
         # the session has just written this column; the case would make its whole table for it
-        source = layer.features["source"] if layer is not None else self.session.case.cells["source"]  # type: ignore[union-attr]
+        source = layer.features["source"] if layer is not None else self.session.case.all_cells["source"]  # type: ignore[union-attr]
         return source.to_numpy()[rows] == "reviewer"
 
     # -- the same selection on the slide --------------------------------------------------------------------------
