@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,12 +13,14 @@ import numpy as np
 import pytest
 from smears import small_smear, write_ome_tiff
 
-from leukoscope import analyze, open_case
+from leukoscope import analyze, open_case, open_slide
 from leukoscope.cases import Case
 from leukoscope.classification import load_model
 from leukoscope.classification.bundle import read_bundle
 from leukoscope.classification.taxonomy import CellClass
 from leukoscope.errors import CaseError, LeukoscopeError, SettingsError
+from leukoscope.pipeline import embed_case, embed_cells
+from leukotrain.cli import main
 from leukotrain.guards import GuardError
 from leukotrain.retrain import (
     CanceledError,
@@ -53,11 +52,13 @@ def reviewed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
     """Three cases, every cell confirmed or corrected."""
     folder, out = tmp_path_factory.mktemp("retrain"), []
     for seed in (1, 2, 3):
-        smear = small_smear(seed=seed, size=1300, mpp=0.25, white_cells=22, mix=MIX, clumping=0.0)
+        smear = small_smear(seed=seed, size=1000, mpp=0.25, white_cells=18, mix=MIX, clumping=0.0)
         slide = write_ome_tiff(folder / f"smear{seed}.ome.tiff", smear.rgb, mpp=0.25, levels=2)
         with analyze(slide, folder, segmenter="watershed", workers=1) as case:
             for cell, label in enumerate(truth_of(case, smear.table), 1):
                 case.relabel(cell, label, reviewer="mk" if cell % 2 else "ab")
+            with open_slide(slide) as pixels:
+                embed_case(case, pixels, "cpu")  # copies of the case have it, too
             out.append(case.path)
     return tuple(out)
 
@@ -126,9 +127,6 @@ def test_flips_are_what_the_new_model_says(done, reviewed):
     _, result, _ = done
     new = load_model(result.folder, "cpu")
     with open_case(reviewed[0], readonly=True) as case:
-        from leukoscope import open_slide
-        from leukoscope.pipeline import embed_cells
-
         with open_slide(case.slide.address) as slide:
             ids = range(1, len(case) + 1)
             layer = new._network.get_classifier()
@@ -289,13 +287,13 @@ def test_it_can_be_stopped_and_nothing_is_written(cases, tmp_path):
     with pytest.raises(CanceledError):
         retrain(retrain_plan(cases), tmp_path / "m", device="cpu", progress=told, cancel=stop.is_set)
     assert not (tmp_path / "m").exists()
-    assert (cases[0] / "embeddings.npy").is_file()
     (cases[0] / "embeddings.npy").unlink()
     with pytest.raises(CanceledError):
         retrain(retrain_plan(cases), tmp_path / "m", device="cpu", cancel=lambda: True)
 
 
 def test_a_case_that_is_open_already_is_used_as_it_is(cases, tmp_path):
+    (cases[0] / "embeddings.npy").unlink()
     with open_case(cases[0]) as first, open_case(cases[1]) as second:
         plan = retrain_plan([first, second])
         result = retrain(plan, tmp_path / "m", device="cpu", overrule="K", ready=[first, second])
@@ -328,34 +326,56 @@ def test_what_cannot_be_done_is_refused_at_once(reviewed, tmp_path, ask: Callabl
         ask(list(reviewed), tmp_path)
 
 
-def leukotrain(*arguments: object) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"COLUMNS": "200", "NO_COLOR": "1", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", "from leukotrain.cli import main; main()", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=240, check=False)
+@pytest.fixture
+def leukotrain(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """The command line, in this process: importing torch anew takes longer than all that it is asked to do."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["leukotrain", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        out, err = capsys.readouterr()
+        return int(end.value.code or 0), out, err
+
+    return call
 
 
-def test_the_command_prints_before_and_after(cases, tmp_path):
+def test_the_command_prints_before_and_after(leukotrain, cases, tmp_path):
     given = [word for path in cases for word in ("--case", path)]
-    result = leukotrain(
-        "retrain", *given, "--out", tmp_path / "m", "--device", "cpu", "--overrule", "K", "--list-flips"
-    )
-    assert result.returncode == 0, result.stderr
-    assert "| case | cells | reviewed |" in result.stdout
-    assert "| figure | before | after | change | cells | gate |" in result.stdout
-    assert "| case | cell | before | after | reviewer |" in result.stdout
-    assert json.loads((tmp_path / "m" / "model.json").read_text())["name"] == "blood-retrained"
+    out = tmp_path / "m"
+    code, text, said = leukotrain("retrain", *given, "--out", out, "--device", "cpu", "--overrule", "K", "--list-flips")
+    assert code == 0, said
+    assert "| case | cells | reviewed |" in text
+    assert "| figure | before | after | change | cells | gate |" in text
+    assert "| case | cell | before | after | reviewer |" in text
+    assert json.loads((out / "model.json").read_text())["name"] == "blood-retrained"
 
 
-def test_the_command_fails_in_one_line(cases, tmp_path):
-    for arguments in (
-        ["--case", tmp_path / "none.leuko"],
-        ["--case", cases[0], "--locked", cases[0]],
-        ["--case", cases[0], "--map", "nonsense"],
-    ):
-        result = leukotrain("retrain", *arguments, "--out", tmp_path / "m")
-        assert result.returncode == 2, result.stderr
-        assert len(result.stderr.strip().splitlines()) == 1, result.stderr
-        assert "Traceback" not in result.stderr
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--case", "none.leuko"], "none.leuko"),
+        (["--case", "{0}", "--locked", "{0}"], "named twice"),
+        (["--case", "{0}", "--map", "nonsense"], "NAME=VALUE"),
+    ],
+)
+def test_the_command_fails_in_one_line(leukotrain, reviewed, tmp_path, arguments, words):
+    code, _, said = leukotrain("retrain", *(a.format(reviewed[0]) for a in arguments), "--out", tmp_path / "m")
+    assert code == 2, said
+    assert len(said.strip().splitlines()) == 1, said
+    assert words in said
+    assert "Traceback" not in said
+
+
+def test_a_refusal_prints_the_table_and_ends_in_one_line(leukotrain, reviewed, tmp_path, monkeypatch):
+    monkeypatch.setattr("leukotrain.retraining.gate.FEWEST_TO_JUDGE", 10_000)
+    given = [word for path in reviewed for word in ("--case", path)]
+    code, text, said = leukotrain("retrain", *given, "--out", tmp_path / "m", "--device", "cpu", "--no-flips")
+    assert code == 2
+    assert "| figure | before | after |" in text
+    assert len(said.strip().splitlines()) == 1, said
+    assert not (tmp_path / "m").exists()
 
 
 @pytest.mark.slow
