@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,9 @@ import pytest
 from smears import small_smear, write_ome_tiff
 
 from leukoscope import analyze, open_case, open_slide
+from leukoscope.cases import Drawn
 from leukoscope.errors import CaseError, SettingsError
-from leukoscope.pipeline import CanceledError, Embeddings, embed_case, embed_cells
+from leukoscope.pipeline import CanceledError, Embeddings, embed_case, embed_cells, reclassify
 from leukoscope.pipeline import _cells as asking
 
 
@@ -204,6 +206,31 @@ def test_a_case_without_a_model_is_refused(smear, slide, tmp_path) -> None:
     case = analyze(smear, tmp_path, segmenter="watershed", model=None, workers=1)
     with case, pytest.raises(SettingsError, match="without a model"):
         embed_case(case, slide, "cpu")
+
+
+def test_cells_drawn_since_are_added_and_removed_ones_not_found(folder, slide, asked, tmp_path) -> None:
+    copy = Path(shutil.copytree(folder, tmp_path / folder.name))
+    with open_case(copy) as case:
+        first = embed_case(case, slide, "cpu")
+        count = len(case)
+        asked.clear()
+        whole = case.outlines([2])[2][0]
+        drawn = reclassify(case, slide, [whole.buffer(-1)])
+        case.edit_outlines([2], [Drawn(drawn[0], (2,))], reviewer="mk")
+        found = embed_case(case, slide, "cpu")
+        assert sum(asked) == 1
+        assert len(found) == count + 1
+        assert found.removed == {2}
+        np.testing.assert_array_equal(found.values[:count], first.values)
+        ids, _ = found.nearest(count + 1, count + 1)
+        assert sorted(ids.tolist()) == [i for i in range(1, count + 1) if i != 2]
+        assert found.nearest(2, 1)[0].tolist() == [count + 1]
+        case.undo()
+        back = embed_case(case, slide, "cpu")
+        assert back.removed == {count + 1}
+        assert sum(asked) == 1
+    with open_case(copy, readonly=True) as reader:
+        assert embed_case(reader, slide, "cpu").removed == {count + 1}
 
 
 def made(count: int, width: int = 16, seed: int = 0) -> Embeddings:

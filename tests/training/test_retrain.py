@@ -302,6 +302,22 @@ def test_a_case_that_is_open_already_is_used_as_it_is(cases, tmp_path):
     assert result.folder.is_dir()
 
 
+@pytest.mark.parametrize("other", [False, True])
+def test_removed_cells_are_neither_learned_from_nor_flipped(cases, tmp_path, other):
+    with open_case(cases[0]) as case:
+        count = len(case)
+        case.edit_outlines([1, 3], [], reviewer="mk")
+        ids = case.ids
+    plan = retrain_plan(cases)
+    assert plan.cases[0].cells == count - 2
+    assert set(plan.cases[0].ids.tolist()) <= set(ids)
+    if other:  # a case that another model classified is embedded anew
+        plan = replace(plan, bundle=replace(plan.bundle, fingerprint="0" * 16))
+    result = retrain(plan, tmp_path / "m", device="cpu", overrule="K")
+    assert result.gate.changes[0].cells == count - 2
+    assert {flip.cell for flip in result.gate.changes[0].flips} <= set(ids)
+
+
 def test_a_case_that_changed_since_the_plan_is_refused(cases, tmp_path):
     plan = retrain_plan(cases)
     other = replace(plan, cases=(replace(plan.cases[0], cells=plan.cases[0].cells + 1), *plan.cases[1:]))

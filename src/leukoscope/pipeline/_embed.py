@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -37,16 +36,19 @@ class Embeddings:
     Attributes
     ----------
     values : float16 array (n, d)
-        Row 0 is of cell 1. Mapped from the case's file, where it is kept in one.
+        Row 0 is of cell 1, removed cells included. Mapped from the case's file, where it is kept in one.
     run : int
         The run's number.
     model : str
         The model's fingerprint.
+    removed : frozenset of int
+        Cells that a reviewer had removed then; they are not found.
     """
 
     values: NDArray[np.float16]
     run: int
     model: str
+    removed: frozenset[int] = frozenset()
 
     def __len__(self) -> int:
         return len(self.values)
@@ -92,7 +94,7 @@ class Embeddings:
             raise SettingsError("no cells are asked for", "Give one cell or more, and how many to find.")
         likeness = self._likeness(np.unique(asked))
         likeness[asked] = -np.inf
-        likeness[self._rows(exclude)] = -np.inf
+        likeness[self._rows({*exclude, *self.removed})] = -np.inf
         count = min(k, int(np.isfinite(likeness).sum()))
         if count == 0:
             return np.empty(0, np.int64), np.empty(0, np.float32)
@@ -136,8 +138,9 @@ def embed_case(
 ) -> Embeddings:
     """Embed every cell of a case's shown run with the model that classified it; once, for the case keeps them.
 
-    They are kept beside ``case.sqlite``. Work that was canceled, or killed, goes on where it was at the next call. A
-    case that is open for reading only is embedded in memory, where it is not kept already.
+    They are kept beside ``case.sqlite``. Work that was canceled, or killed, goes on where it was at the next call, and
+    cells that were drawn since are added. A case that is open for reading only is embedded in memory, where it is not
+    kept already.
 
     Parameters
     ----------
@@ -171,36 +174,39 @@ def embed_case(
     case.check_slide(slide)
     model = case_model(case, slide, device)
     with _alone(cancel):
-        table = case.cells
+        table = case.all_cells  # an outline drawn anew is another cell, and a removed one keeps its id
         run, count = case.run.id if case.run else 0, len(table)
-        places = np.ascontiguousarray(table[["x", "y", "area_um2"]].to_numpy(np.float64))
+        places = table[["x", "y", "area_um2"]].to_numpy(np.float64)
         about = {
             "format": FORMAT,
             "case": str(case.id),
             "slide": slide.fingerprint,
             "run": run,
             "model": model.fingerprint,
-            "cells": count,
-            "width": model.embed([]).shape[1],
-            "places": hashlib.sha256(places.tobytes()).hexdigest(),  # an outline drawn anew is another cell
         }
-        file = EmbeddingFile(case.path, about)
-        values = file.read()
-        if values is None and case.readonly:
-            values = embed_cells(case, slide, range(1, count + 1), model, progress, cancel).astype(np.float16)
-        elif values is None:
-            with file.writing() as (done, stream):
-                rest = range(done + 1, count + 1)
+        file = EmbeddingFile(case.path, about, places, model.embed([]).shape[1])
+        before = file.read()
+        values = before
+        if before is not None and len(before) == count:
+            pass
+        elif case.readonly:
+            first = 0 if before is None else len(before)
+            rest = embed_cells(case, slide, range(first + 1, count + 1), model, progress, cancel).astype(np.float16)
+            values = rest if before is None else np.concatenate([before, rest])
+        else:
+            with file.writing(before) as (done, stream):
 
                 def take(rows: NDArray[np.float32]) -> None:
                     stream.write(_halves(rows).tobytes())
                     stream.flush()
 
-                ask_cells(case, slide, rest, model, model.embed, take, progress, cancel, count)
+                ids = range(done + 1, count + 1)
+                ask_cells(case, slide, ids, model, model.embed, take, progress, cancel, count)
             values = file.read()
-            if values is None:  # pragma: no cover - another program wrote there meanwhile
-                raise RuntimeError("the embedding that was just written cannot be read")
-    return Embeddings(values, run, model.fingerprint)
+        if values is None or len(values) != count:  # pragma: no cover - another program wrote there meanwhile
+            raise RuntimeError("the embedding that was just written cannot be read")
+        removed = frozenset(table.loc[table["removed"], "cell_id"].tolist())
+    return Embeddings(values, run, model.fingerprint, removed)
 
 
 def embed_cells(

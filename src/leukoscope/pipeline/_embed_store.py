@@ -1,7 +1,8 @@
 """Where a case keeps the embedding of its cells: embeddings.npy, and embeddings.json, which says of what it is.
 
 Rows are appended to a partial file whose name is a hash of the same; work that was interrupted goes on after its last
-whole row. Nothing that is found is believed: what does not fit is made anew, and a pickle is never read.
+whole row. A case only ever gains cells, whatever is edited, so values of fewer cells are gone on with, too. Nothing
+that is found is believed: what does not fit is made anew, and a pickle is never read.
 """
 
 from __future__ import annotations
@@ -38,12 +39,17 @@ class EmbeddingFile:
     folder : Path
         The case's.
     about : mapping
-        All that decides about the values, as plain JSON values; "cells" and "width" are their shape.
+        All that decides about the values, but for the cells, as plain JSON values.
+    places : float64 array (cells, k)
+        Of every cell, in the order of the ids: what tells that these are the cells whose values are kept.
+    width : int
+        Columns of the values.
     """
 
-    def __init__(self, folder: Path, about: Mapping[str, Any]) -> None:
-        self._about = dict(about)
-        self._shape = (int(about["cells"]), int(about["width"]))
+    def __init__(self, folder: Path, about: Mapping[str, Any], places: NDArray[np.float64], width: int) -> None:
+        self._known, self._places = {**about, "width": width}, np.ascontiguousarray(places)
+        self._about = self._of(len(places))
+        self._shape = (len(places), width)
         self._values, self._said = folder / VALUES, folder / ABOUT
         key = hashlib.sha256(json.dumps(self._about, sort_keys=True).encode()).hexdigest()[:16]
         self._partial = folder / f".embeddings-{key}.partial"
@@ -52,23 +58,34 @@ class EmbeddingFile:
         np.lib.format.write_array_header_1_0(head, header)
         self._head = head.getvalue()
 
+    def _of(self, cells: int) -> dict[str, Any]:
+        """Give all that decides about the values of the first cells."""
+        return {**self._known, "cells": cells, "places": hashlib.sha256(self._places[:cells].tobytes()).hexdigest()}
+
     def read(self) -> Halves | None:
-        """Give the values, float16 (cells, width), mapped from the file; None where there are none of this state."""
+        """Give the values of the first cells, float16 (up to cells, width), mapped from the file; None without any."""
         try:
             if self._said.is_symlink() or self._values.is_symlink() or self._said.stat().st_size > LARGEST_ABOUT:
                 return None
-            if json.loads(self._said.read_text(encoding="utf-8")) != self._about:
+            said = json.loads(self._said.read_text(encoding="utf-8"))
+            cells = said.get("cells") if isinstance(said, dict) else None
+            if type(cells) is not int or not 0 <= cells <= self._shape[0] or said != self._of(cells):
                 return None
             values = np.load(self._values, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError, RecursionError):  # not there, cut short, no JSON, a pickle
             return None
-        if not isinstance(values, np.ndarray) or values.dtype != np.float16 or values.shape != self._shape:
+        if not isinstance(values, np.ndarray) or values.dtype != np.float16 or values.shape != (cells, self._shape[1]):
             return None
         return values if all(np.isfinite(part).all() for part in _parts(values)) else None
 
     @contextmanager
-    def writing(self) -> Iterator[tuple[int, BinaryIO]]:
+    def writing(self, before: Halves | None = None) -> Iterator[tuple[int, BinaryIO]]:
         """Give how many rows are there already, and the file that takes further ones; in its place when all are in.
+
+        Parameters
+        ----------
+        before : float16 array, optional
+            The values of the first cells, where these are known.
 
         Raises
         ------
@@ -86,6 +103,10 @@ class EmbeddingFile:
                     file.seek(0, os.SEEK_END)
                 else:
                     file.write(self._head)
+                    for some in _parts(before) if before is not None else ():
+                        file.write(np.ascontiguousarray(some).tobytes())
+                        rows += len(some)
+                    file.flush()
                 yield rows, file
                 file.flush()
                 os.fsync(file.fileno())

@@ -233,8 +233,7 @@ def _changes(
                 here = model.for_slide(slide.overview()) if model.chain.looks_at_slide else model
                 parts: list[NDArray[np.float32]] = []
                 try:
-                    ids = range(1, one.cells + 1)
-                    ask_cells(case, slide, ids, here, here.predict_proba, parts.append, None, tell.cancel)
+                    ask_cells(case, slide, case.ids, here, here.predict_proba, parts.append, None, tell.cancel)
                 except PipelineCanceledError as stopped:
                     raise CanceledError("retraining was stopped", "Start it again; it goes on.") from stopped
                 called.append(named(np.concatenate(parts), here.classes, here.threshold))

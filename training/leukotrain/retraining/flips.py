@@ -87,15 +87,16 @@ def change_of(case: Case, before: Sequence[str], after: Sequence[str], new_class
     ----------
     case : Case
     before, after : sequences of str, (cells,)
-        In the order of the ids.
+        Of the shown cells, in the order of the ids.
     new_classes : sequence of str
         What the model after knows and the one before did not.
     """
     table = case.cells
+    ids = table["cell_id"].tolist()
     shown, reviewed = table["label"].tolist(), (table["source"] == "reviewer").tolist()
     known = {*case.settings.classes, UNIDENTIFIED}
     flips, labels = [], []
-    for number, (label, seen, first, second) in enumerate(zip(shown, reviewed, before, after, strict=True), 1):
+    for number, label, seen, first, second in zip(ids, shown, reviewed, before, after, strict=True):
         # What the segmenter named (a smudge, platelets) goes on being named by it, unless the model learned to.
         own = not seen and label not in known and label not in new_classes
         if first != second and not own:

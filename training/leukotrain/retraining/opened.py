@@ -36,7 +36,7 @@ class Seen:
     reviewed : float32 array (n, d)
         Of the reviewed cells, in the plan's order.
     every : float16 or float32 array (cells, d) or None
-        Of all cells, where these were asked for.
+        Of all shown cells, in the order of their ids, where these were asked for.
     """
 
     reviewed: Embedded
@@ -105,12 +105,15 @@ def see(plan: RetrainPlan, whole: bool, device: str, tell: Tell, ready: Sequence
             with opened(one, ready) as (case, slide):
                 if one.model == plan.bundle.fingerprint and whole:
                     every = embed_case(case, slide, device, told, tell.cancel)
-                    out[one.id] = Seen(every.of(one.ids.tolist()), every.values)
+                    values: NDArray[Any] = every.values
+                    if every.removed:
+                        values = values[np.array(case.ids) - 1]
+                    out[one.id] = Seen(every.of(one.ids.tolist()), values)
                 else:
                     model = model_for(slide, plan.model, plan.bundle.fingerprint, device)
-                    ids = range(1, one.cells + 1) if whole else one.ids.tolist()
-                    values = embed_cells(case, slide, ids, model, told, tell.cancel)
-                    out[one.id] = Seen(values[one.ids - 1], values) if whole else Seen(values, None)
+                    ids = case.ids if whole else one.ids.tolist()
+                    rows = embed_cells(case, slide, ids, model, told, tell.cancel)
+                    out[one.id] = Seen(rows[np.searchsorted(ids, one.ids)], rows) if whole else Seen(rows, None)
         except EmbeddingCanceledError as stopped:
             raise CanceledError("retraining was stopped", "Start it again: what is embedded is kept.") from stopped
         before += one.cells if whole else len(one)
