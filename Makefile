@@ -55,6 +55,10 @@ bench: env
 	$(BIN)/python benchmarks/segmentation.py
 	$(BIN)/python benchmarks/classification.py
 	$(BIN)/python benchmarks/fields.py
+	$(BIN)/python benchmarks/prevalence.py
+	$(BIN)/python benchmarks/retrain.py
+	$(BIN)/python benchmarks/kills.py 1000
+	$(DISPLAYED) $(BIN)/python benchmarks/gallery.py
 
 sample: env
 	$(BIN)/python sample_data/make_sample.py
