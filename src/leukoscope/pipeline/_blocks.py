@@ -44,7 +44,7 @@ __all__ = [
 
 Region = tuple[int, int, int, int]
 
-# A crop shows the cell and this much around it, µm: the classifier takes the white point from there.
+# A crop shows the cell and this much around it, µm: for models that see cells with their surroundings.
 CROP_MARGIN_UM = 3.0
 # A level counts as fine enough when it is at most this much coarser than asked for.
 LEVEL_TOLERANCE = 1.05
