@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
+from skimage.morphology import disk
 
 from leukoscope.classification import CropSpec, standardize
-from leukoscope.classification._outline import black_surroundings, classical, equivalent_diameter
+from leukoscope.classification._outline import _within, black_surroundings, classical, equivalent_diameter
 from leukoscope.classification.crops import resolve_scale
 from leukoscope.errors import SettingsError
 
@@ -141,6 +143,12 @@ def test_thresholds_outline_the_middle_cell_and_its_nucleus():
     assert np.count_nonzero(found & mask) / np.count_nonzero(found | mask) > 0.8
     assert not (nucleus & ~found).any()
     assert 0.2 < nucleus.sum() / found.sum() < 0.5
+
+
+def test_a_dilation_by_distance_is_one_by_a_disk():
+    mask = np.random.default_rng(0).random((60, 80)) < 0.01
+    for reach in (2, 5, 9):
+        assert np.array_equal(_within(mask, reach), ndimage.binary_dilation(mask, disk(reach)))
 
 
 def test_a_specification_survives_json():

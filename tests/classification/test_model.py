@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from leukoscope.classification import Bundle, Classifier, CropSpec
+from leukoscope.classification import Bundle, Classifier, CropSpec, load_model
 from leukoscope.classification.networks import build
-from leukoscope.errors import SettingsError
+from leukoscope.errors import BundleError, SettingsError
 
 from .test_crops import cell
 
@@ -107,6 +109,32 @@ def test_what_does_not_fit_is_refused(model, arguments, words):
     image, mask = cell()
     with pytest.raises(SettingsError, match=words):
         model.predict_proba([image], **{"masks": [mask], **arguments})
+
+
+@pytest.mark.parametrize("mpp", [0, -1, float("nan"), float("inf"), 1e-6, 1e6, "0.1", [1j], ["x"]])
+@pytest.mark.parametrize("masked", [True, False])
+def test_no_cell_is_measured_by_an_impossible_scale(model, masked, mpp):
+    image, mask = cell()
+    with pytest.raises(SettingsError, match="µm per pixel"):
+        model.predict_proba([image], [mask] if masked else None, mpp=mpp)
+
+
+def test_a_scale_may_be_any_number_of_numpy_s(model):
+    image, mask = cell()
+    expected = model.predict_proba([image], [mask], mpp=0.25)
+    for mpp in (np.float32(0.25), np.array(0.25), np.array([0.25]), (0.25,)):
+        assert np.array_equal(model.predict_proba([image], [mask], mpp=mpp), expected)
+
+
+def test_weights_that_give_no_number_are_not_taken_for_an_unidentified_cell(model):
+    broken = Classifier(replace(model.bundle, temperature=1e-320), build(model.bundle.architecture, 3), "cpu")
+    with pytest.raises(BundleError, match="no number"):
+        broken.predict_proba([cell()[0]], mpp=0.1)
+
+
+def test_a_name_too_long_for_the_disk_is_no_model():
+    with pytest.raises(BundleError, match="no such model"):
+        load_model("x" * 5000)
 
 
 def test_a_single_picture_instead_of_a_list_is_refused(model):

@@ -45,7 +45,7 @@ def load_model(name_or_folder: str | os.PathLike[str], device: str = "auto") -> 
     """
     names = model_names()
     folder = SHIPPED / name_or_folder if name_or_folder in names else Path(name_or_folder)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # also false, other than Path.is_dir, for a name too long for the disk
         shipped = f"Shipped models: {', '.join(names)}." if names else "No models ship with this installation."
         raise BundleError("no such model", f"{shipped} Or give a bundle's folder.", os.fspath(name_or_folder))
     bundle, weights = read_bundle(folder)

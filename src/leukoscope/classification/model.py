@@ -13,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from ..errors import SettingsError
+from ..errors import BundleError, SettingsError
+from ..segmentation.base import check_mpp
 from .bundle import Bundle
 from .crops import check_image
 from .device import resolve_device
@@ -123,7 +124,9 @@ class Classifier:
         Raises
         ------
         SettingsError
-            Images or masks of the wrong kind, not as many masks or scales as images, a scale that is not positive.
+            Images or masks of the wrong kind, not as many masks or scales as images, a scale that is none.
+        BundleError
+            The network gives what is no number.
         """
         crops = self.crops(images, masks, mpp)
 
@@ -216,18 +219,15 @@ class Classifier:
         count = len(images)
         if masks is not None and len(masks) != count:
             raise SettingsError(f"{len(masks)} masks for {count} images", "Give each image one mask, or none at all.")
-        scales = [mpp] * count if mpp is None or np.isscalar(mpp) else list(mpp)  # type: ignore[arg-type]
-        if len(scales) != count:
-            raise SettingsError(f"{len(scales)} scales for {count} images", "Give one µm/px, or one for each image.")
+        scales = _scales(mpp, count)
         out = np.empty((count, self.size, self.size, 3), np.uint8)
 
         def one(i: int) -> None:
             mask = None if masks is None else masks[i]
-            scale: Any = scales[i]
             check_image(images[i], mask)
             if mask is None and self.bundle.crop.masked:
-                mask = outline(images[i], scale)
-            out[i] = self.chain.crop(images[i], mask, scale, self.bundle.crop)
+                mask = outline(images[i], scales[i])
+            out[i] = self.chain.crop(images[i], mask, scales[i], self.bundle.crop)
 
         with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
             list(pool.map(one, range(count)))
@@ -256,6 +256,9 @@ class Classifier:
                     torch.cuda.empty_cache()
                 continue
             start += size
+        if not np.isfinite(out).all():
+            cause = f"{self.bundle.name} gives what is no number"
+            raise BundleError(cause, "Its weights, temperature or normalization are damaged.", self.bundle.folder)
         return out
 
     def _batch(self, function: Callable[[torch.Tensor], torch.Tensor], crops: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -266,3 +269,11 @@ class Classifier:
             batch = torch.from_numpy(crops).to(self.device).permute(0, 3, 1, 2).float()
             values: NDArray[np.float32] = function(self._normalize(batch)).float().cpu().numpy()
         return values
+
+
+def _scales(mpp: Scale, count: int) -> list[float | None]:
+    """Give the µm per pixel of each image."""
+    given: list[Any] = [mpp] * count if np.ndim(mpp) == 0 else list(mpp)  # type: ignore[arg-type]
+    if len(given) != count:
+        raise SettingsError(f"{len(given)} scales for {count} images", "Give one µm/px, or one for each image.")
+    return [None if value is None else check_mpp(value) for value in given]

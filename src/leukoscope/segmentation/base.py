@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import ceil, isfinite
+from math import ceil
+from numbers import Real
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -20,7 +21,7 @@ from ._upsample import upsample_labels
 from .instances import HALO_UM, label_cells
 from .kinds import cell_kinds
 
-__all__ = ["Calibration", "GridSegmenter", "Masks", "Segmenter", "check_rgb", "known_mpp", "white_point"]
+__all__ = ["Calibration", "GridSegmenter", "Masks", "Segmenter", "check_mpp", "check_rgb", "known_mpp", "white_point"]
 
 RGB = NDArray[np.uint8]
 Map = NDArray[np.float32]
@@ -245,9 +246,15 @@ def known_mpp(rgb: RGB, mpp: float | None) -> tuple[float, str]:
     check_rgb(rgb)
     if mpp is None:
         return guess_mpp(rgb)
-    if not (isfinite(mpp) and 0.001 <= mpp <= 100):
-        raise SettingsError(f"{mpp} µm per pixel is no resolution", "Give a number such as 0.25.")
-    return mpp, "given"
+    return check_mpp(mpp), "given"
+
+
+def check_mpp(mpp: Any) -> float:
+    """Give an image's µm per pixel as a float; raise SettingsError when it is no resolution."""
+    number = isinstance(mpp, Real) or (isinstance(mpp, np.ndarray) and mpp.ndim == 0 and mpp.dtype.kind in "iuf")
+    if not (number and 0.001 <= float(mpp) <= 100):
+        raise SettingsError(f"{mpp} µm per pixel is no resolution", "Give a number such as 0.25, or None.")
+    return float(mpp)
 
 
 def check_rgb(rgb: Any) -> None:
