@@ -11,7 +11,7 @@ from leukoscope.classification.taxonomy import TAXONOMY, CellClass
 from leukoscope.errors import SettingsError
 from leukoscope.ui import session_of
 from leukoscope.ui.commands import show_counts, show_gallery
-from leukoscope.ui.keys import RESERVED, checked_keys
+from leukoscope.ui.keys import ALIKE_KEY, RESERVED, alike_key, checked_keys
 from leukoscope.ui.settings import UserSettings, plugin_settings, remember
 
 
@@ -33,6 +33,8 @@ def test_keys_can_be_exchanged_and_left_out() -> None:
         ({"blast": "3"}, "not a letter"),
         ({"blast": "é"}, "not a letter"),
         ({"blast": "bb"}, "not a letter"),
+        ({"blast": "f"}, "Blast and More like this"),
+        ({"more_like_this": "7"}, "More like this: not a letter"),
         *(({"blast": key.upper()}, why) for key, why in RESERVED.items()),
     ],
 )
@@ -44,6 +46,12 @@ def test_keys_that_would_mislead_are_refused(chosen: dict[str, str], said: str) 
 def test_a_laboratorys_own_class_keeps_its_key() -> None:
     own = TAXONOMY.with_classes([CellClass("hairy_cell", "Hairy cell", "#123456", "h")])
     assert checked_keys({"blast": "j"}, own)["h"] == "hairy_cell"
+
+
+def test_a_laboratorys_class_goes_before_more_like_this() -> None:
+    own = TAXONOMY.with_classes([CellClass("hairy_cell", "Hairy cell", "#123456", ALIKE_KEY)])
+    assert alike_key(TAXONOMY) == ALIKE_KEY
+    assert alike_key(own) == ""
 
 
 def test_no_reserved_letter_is_a_key_of_the_taxonomy() -> None:
@@ -65,8 +73,15 @@ def test_a_key_changed_in_preferences_works_at_once(viewer: Any, case_dir: Path,
         keys.blast = "l"
         assert "Blast and Lymphocyte" in notes[-1]
         assert gallery.grid.keys["b"] == "blast"
-    finally:
         keys.blast = "b"
+        keys.more_like_this = "h"
+        assert gallery.grid.alike_key == "h"
+        assert gallery.more.text() == "More like this (H)"
+        assert {"H", "B"} <= {str(combo) for combo in session.cells.keymap}
+        keys.more_like_this = ""
+        assert gallery.more.text() == "More like this"
+    finally:
+        keys.blast, keys.more_like_this = "b", "f"
     assert session.keys == TAXONOMY.by_key()
 
 

@@ -15,6 +15,7 @@ from PIL import Image
 from leukoscope.classification.taxonomy import TAXONOMY
 from leukoscope.ui import readers, session_of, settings
 from leukoscope.ui.gallery.cells import SORTS
+from leukoscope.ui.keys import ALIKE, ALIKE_KEY
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +89,7 @@ def test_settings_have_the_widgets_defaults(manifest: PluginManifest) -> None:
     declared = manifest.contributions.configurations
     assert set(declared) == {"analysis", "review", "gallery", "keys"}
     keys = {key: p.default for key, p in declared.pop("keys").properties.items()}
-    assert keys == {label: c.key for label, c in TAXONOMY.items() if c.key}
+    assert keys == {label: c.key for label, c in TAXONOMY.items() if c.key} | {ALIKE: ALIKE_KEY}
     defaults = {key: p.default for part in declared.values() for key, p in part.properties.items()}
     own = settings.UserSettings()
     assert all(getattr(own, key) == value for key, value in defaults.items())

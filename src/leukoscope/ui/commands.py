@@ -9,6 +9,7 @@ from .export import ask_and_export
 from .importing import ask_and_import
 from .notify import say
 from .review import go_to_next_uncertain as _go
+from .review import target_cells
 
 if TYPE_CHECKING:
     import napari
@@ -17,6 +18,7 @@ __all__ = [
     "correct_cells",
     "export_case",
     "import_geojson",
+    "more_like_this",
     "next_uncertain",
     "show_counts",
     "show_gallery",
@@ -38,6 +40,17 @@ def next_uncertain(viewer: napari.Viewer) -> None:
     session = _with_case(viewer)
     if session is not None:
         _go(session)
+
+
+def more_like_this(viewer: napari.Viewer) -> None:
+    """Show the cells most like the selected ones, or the one under the mouse, in the gallery."""
+    session = _with_case(viewer)
+    if session is not None:
+        cells = target_cells(session)
+        if cells:
+            show_gallery(viewer).more_like_this(cells)
+        else:
+            say("No cell is meant: select some on the cells layer, or point at one.")
 
 
 def export_case(viewer: napari.Viewer) -> None:

@@ -1,4 +1,4 @@
-"""Which key gives which class: the taxonomy's, unless the user has set others under Preferences."""
+"""Which key gives which class, and which asks for more like it: the usual ones, or the user's under Preferences."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ from leukoscope.errors import SettingsError
 
 from .settings import plugin_settings, user_settings
 
-__all__ = ["NEXT_KEY", "RESERVED", "checked_keys", "class_keys", "follow_keys"]
+__all__ = ["ALIKE", "ALIKE_KEY", "NEXT_KEY", "RESERVED", "alike_key", "checked_keys", "class_keys", "follow_keys"]
 
 NEXT_KEY = "Q"
+ALIKE = "more_like_this"
+"""What Preferences call the key that asks for the cells most like some."""
+ALIKE_KEY = "f"
+"""What that key is unless the user has set another."""
 RESERVED: Mapping[str, str] = {
     "a": "selects all points in napari",
     "p": "adds points in napari",
@@ -41,21 +45,26 @@ def checked_keys(chosen: Mapping[str, str], taxonomy: Taxonomy) -> dict[str, str
     Raises
     ------
     SettingsError
-        If a key is no letter from a to z, means something else, or is given to two classes.
+        If a key is no letter from a to z, means something else, or is given twice.
     """
+    return {key: label for key, label in _checked(chosen, taxonomy).items() if label != ALIKE}
+
+
+def _checked(chosen: Mapping[str, str], taxonomy: Taxonomy) -> dict[str, str]:
     remedy = "Set another under File, Preferences, Leukoscope, Keys; until then the keys are the usual ones."
+    usual = {label: (cell_class.key, cell_class.name) for label, cell_class in taxonomy.items()}
+    names = {label: name for label, (_, name) in usual.items()} | {ALIKE: "More like this"}
     labels: dict[str, str] = {}
-    for label, cell_class in taxonomy.items():
-        key = chosen.get(label, cell_class.key).strip().lower()
+    for label, (own, name) in (usual | {ALIKE: (ALIKE_KEY, names[ALIKE])}).items():
+        key = chosen.get(label, own).strip().lower()
         if not key:
             continue
         if len(key) != 1 or not "a" <= key <= "z":
-            raise SettingsError(f"{key!r} is no key for {cell_class.name}: not a letter from a to z", remedy)
+            raise SettingsError(f"{key!r} is no key for {name}: not a letter from a to z", remedy)
         if key in RESERVED:
-            raise SettingsError(f"the key {key.upper()} for {cell_class.name} {RESERVED[key]}", remedy)
+            raise SettingsError(f"the key {key.upper()} for {name} {RESERVED[key]}", remedy)
         if key in labels:
-            names = f"{taxonomy.name(labels[key])} and {cell_class.name}"
-            raise SettingsError(f"the key {key.upper()} is set for {names}", remedy)
+            raise SettingsError(f"the key {key.upper()} is set for {names[labels[key]]} and {name}", remedy)
         labels[key] = label
     return labels
 
@@ -67,6 +76,15 @@ def class_keys(taxonomy: Taxonomy, complain: Callable[[str], None]) -> dict[str,
     except SettingsError as error:
         complain(str(error))
         return taxonomy.by_key()
+
+
+def alike_key(taxonomy: Taxonomy) -> str:
+    """Give the key of More like this; "" for none. Where the keys are not valid, a class goes first."""
+    try:
+        keys = _checked(user_settings().keys, taxonomy)
+    except SettingsError:
+        keys = {ALIKE_KEY: ALIKE} | taxonomy.by_key()
+    return next((key for key, meaning in keys.items() if meaning == ALIKE), "")
 
 
 def follow_keys(callback: Callable[..., None]) -> None:

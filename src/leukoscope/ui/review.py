@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from leukoscope.classification.taxonomy import TAXONOMY
+
 from ._napari import camera
-from .keys import NEXT_KEY
+from .keys import NEXT_KEY, alike_key
 from .notify import reporting_errors, say
 
 if TYPE_CHECKING:
@@ -29,6 +31,9 @@ def bind_keys(session: Session, layer: Any) -> None:
     layer.bind_key("Control-Shift-Z", lambda _: _reported(session.redo))
     layer.bind_key("Enter", lambda _: _reported(lambda: session.confirm(target_cells(session))))
     layer.bind_key(NEXT_KEY, lambda _: go_to_next_uncertain(session))
+    alike = alike_key(TAXONOMY if session.case is None else session.case.taxonomy)
+    if alike:
+        layer.bind_key(alike.upper(), lambda _: _more_like_this(session))
 
 
 def bind_mouse(layer: Any) -> None:
@@ -91,6 +96,12 @@ def look_at(session: Session, row: int) -> None:
     view.center = layer.data_to_world(layer.data[row])
     size = float(layer.size[row]) * float(layer.scale[0])
     view.zoom = max(view.zoom, LOOK_PX / size)
+
+
+def _more_like_this(session: Session) -> None:
+    from .commands import more_like_this  # which opens the gallery, and imports this
+
+    more_like_this(session.viewer)
 
 
 def _relabeler(session: Session, label: str) -> Callable[[Any], None]:

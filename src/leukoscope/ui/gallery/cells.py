@@ -18,7 +18,7 @@ from leukoscope.hematology.decide import flip_order
 if TYPE_CHECKING:
     from leukoscope.cases import Case
 
-__all__ = ["SORTS", "CellTable", "Filters", "parse_ids"]
+__all__ = ["LIKENESS", "SORTS", "CellTable", "Filters", "parse_ids"]
 
 Rows = npt.NDArray[np.intp]
 
@@ -30,6 +30,9 @@ SORTS: Mapping[str, tuple[str, bool]] = {
     "position": ("Position", False),
 }
 """The orders by id: what people read, and whether the largest comes first unless it is turned around."""
+
+LIKENESS = "likeness"
+"""The order of cells like some that were asked about; there is none while nobody has asked."""
 
 BAND_UM = 100.0  # rows of the slide, as an eye reads it: left to right, then down
 _SPAN = re.compile(r"(\d{1,12})(?:-(\d{1,12}))?")
@@ -49,6 +52,8 @@ class Filters:
         Probability of the shown label, 0 to 1. A cell without one is shown while the range is whole.
     ids : str
         Ids and spans of ids, ``"17, 40-60"``; "" for every id.
+    nearest : int
+        Where cells like some are asked for: of those that are left, these and so many that are most alike.
     """
 
     labels: frozenset[str] = frozenset()
@@ -56,6 +61,7 @@ class Filters:
     low: float = 0.0
     high: float = 1.0
     ids: str = ""
+    nearest: int = 60
 
 
 class CellTable:
@@ -87,6 +93,8 @@ class CellTable:
         Whether a reviewer removed it: it is never shown.
     x, y : float array (n,)
         Centroids, level-0 px.
+    likeness : float array (n,) or None
+        To the cells asked about, cosine; infinite for these themselves. None where nobody has asked.
     """
 
     def __init__(
@@ -114,6 +122,7 @@ class CellTable:
         self.x: npt.NDArray[np.float64] = table["x"].to_numpy(np.float64)
         self.y: npt.NDArray[np.float64] = table["y"].to_numpy(np.float64)
         self._band = BAND_UM / mpp if mpp else 4 * BAND_UM
+        self.likeness: npt.NDArray[np.float64] | None = None
 
     @classmethod
     def of(cls, case: Case) -> CellTable:
@@ -158,7 +167,11 @@ class CellTable:
         if filters.ids.strip():
             ids = np.arange(1, len(self) + 1)
             mask &= np.logical_or.reduce([(ids >= a) & (ids <= b) for a, b in parse_ids(filters.ids)])
-        return np.flatnonzero(mask)
+        if self.likeness is None:
+            return np.flatnonzero(mask)
+        rows = np.flatnonzero(mask & ~np.isnan(self.likeness))
+        most = filters.nearest + int(np.isinf(self.likeness[rows]).sum())
+        return np.sort(rows[np.argsort(-self.likeness[rows], kind="stable")[:most]])
 
     def sorted(self, rows: Rows, by: str, backward: bool = False, by_class: bool = True) -> Rows:
         """Order rows.
@@ -167,7 +180,7 @@ class CellTable:
         ----------
         rows : int array
         by : str
-            One of `SORTS`.
+            One of `SORTS`, or `LIKENESS`.
         backward : bool
             Turn that order around. What has no value stays last.
         by_class : bool
@@ -184,7 +197,7 @@ class CellTable:
             If the verdict asked for is that of a profile that there is not.
         """
         keys = [key[rows] for key in self._keys(by)]
-        if SORTS[by][1] != backward:
+        if (by == LIKENESS or SORTS[by][1]) != backward:
             keys = [-key for key in keys]
         if by_class:
             keys.append(self.codes[rows].astype(np.float64))
@@ -193,6 +206,8 @@ class CellTable:
 
     def _keys(self, by: str) -> list[npt.NDArray[np.float64]]:
         """Give what an order goes by, the most important last."""
+        if by == LIKENESS:
+            return [np.full(len(self), np.nan) if self.likeness is None else self.likeness]
         if by == "verdict":
             return [self._flip_rank()]
         if by == "position":

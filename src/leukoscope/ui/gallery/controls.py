@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
 )
 
 from ..settings import remember, user_settings
-from .cells import SORTS, Filters, parse_ids
+from .cells import LIKENESS, SORTS, Filters, parse_ids
 
 __all__ = ["LARGEST", "SMALLEST", "Controls"]
 
@@ -46,6 +46,7 @@ class Controls(QWidget):
             self.sort.addItem(text, name)
         self.sort.setCurrentIndex(max(0, self.sort.findData(chosen.sort)))
         self.sort.setToolTip("The order of the cells")
+        self._before = self.sort.currentData()  # the order that comes back after cells like some
         self.backward = QToolButton()
         self.backward.setCheckable(True)
         self.backward.setText("⇅")
@@ -103,7 +104,7 @@ class Controls(QWidget):
         return {
             "by": self.sort.currentData(),
             "backward": self.backward.isChecked(),
-            "by_class": self.by_class.isChecked(),
+            "by_class": self.by_class.isChecked() and self.by_class.isEnabled(),
         }
 
     @property
@@ -112,6 +113,21 @@ class Controls(QWidget):
         low, high = self.low.value() / 100, self.high.value() / 100
         filters = Filters(reviewed=self.reviewed.currentData(), low=low, high=high)
         return replace(filters, ids=self.ids.text()) if _readable(self.ids.text()) else filters
+
+    def offer_likeness(self, on: bool) -> None:
+        """Sort by likeness from now on; or no longer, and as before again."""
+        at = self.sort.findData(LIKENESS)
+        with QSignalBlocker(self.sort):
+            if on and at < 0:
+                self._before = self.sort.currentData()
+                self.sort.insertItem(0, "Likeness", LIKENESS)
+            if on:
+                self.sort.setCurrentIndex(self.sort.findData(LIKENESS))
+            elif at >= 0:
+                before = self._before if self.sort.currentIndex() == at else self.sort.currentData()
+                self.sort.removeItem(at)
+                self.sort.setCurrentIndex(self.sort.findData(before))
+        self._on_sort()
 
     def clear_filters(self) -> None:
         """Show every cell."""
@@ -129,7 +145,11 @@ class Controls(QWidget):
         """Make the thumbnails an eighth larger or smaller, a step."""
         self.zoom.setValue(round(self.zoom.value() * 1.125**steps + (0.5 if steps > 0 else -0.5)))
 
+    def _on_sort(self) -> None:
+        self.by_class.setEnabled(self.sort.currentData() != LIKENESS)  # likeness goes across classes
+
     def _on_order(self, *_: Any) -> None:
+        self._on_sort()
         self._settled.start()
         self.changed.emit()
 
@@ -146,7 +166,9 @@ class Controls(QWidget):
         self.ids.setToolTip("Ids and spans of ids" if valid else "Not ids: write 17, or 17, 40-60")
 
     def _remember(self) -> None:
-        remember(thumbnail=self.zoom.value(), sort=self.sort.currentData(), by_class=self.by_class.isChecked())
+        sort = self.sort.currentData()
+        sort = self._before if sort == LIKENESS else sort
+        remember(thumbnail=self.zoom.value(), sort=sort, by_class=self.by_class.isChecked())
 
 
 def _readable(text: str) -> bool:

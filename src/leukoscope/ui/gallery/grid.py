@@ -55,7 +55,9 @@ class ThumbnailGrid(CardPlaces):
     class_key = Signal(str)
     """A key asks for this label."""
     command_key = Signal(str)
-    """A key asks for "undo", "redo" or "next"."""
+    """A key asks for "undo", "redo", "next" or "alike"."""
+    menu_asked = Signal(object)
+    """A menu is asked for at this place of the screen."""
     zoom_asked = Signal(int)
     """Larger, 1, or smaller, -1."""
     chosen_changed = Signal()
@@ -64,7 +66,7 @@ class ThumbnailGrid(CardPlaces):
     def __init__(self, model: GalleryModel, cards: Cards, parent: Any = None) -> None:
         super().__init__(model, cards, parent)
         self.keys: dict[str, str] = {}
-        self.next_key = ""
+        self.next_key = self.alike_key = ""
         self.message = ""
         self.hovered = -1
         self._anchor = -1  # where a selection by Shift begins
@@ -236,6 +238,11 @@ class ThumbnailGrid(CardPlaces):
         drag.setPixmap(self.cards.card(int(items[0])))
         drag.exec(Qt.DropAction.CopyAction)
 
+    def contextMenuEvent(self, event: Any) -> None:  # noqa: N802
+        """Offer what can be done with the selected cells, or with the one under the mouse."""
+        self.menu_asked.emit(event.globalPos())
+        event.accept()
+
     def event(self, event: Any) -> bool:
         """Claim our keys before a shortcut of napari's window gets them; only while the grid has the focus."""
         if event.type() == QEvent.Type.ShortcutOverride and self._meaning(event) is not None:
@@ -266,4 +273,5 @@ class ThumbnailGrid(CardPlaces):
         letter = chr(key).lower() if Qt.Key.Key_A <= key <= Qt.Key.Key_Z else ""
         if letter in self.keys:
             return "class", self.keys[letter]
-        return ("command", "next") if letter and letter == self.next_key.lower() else None
+        commands = {self.next_key.lower(): "next", self.alike_key: "alike"}
+        return ("command", commands[letter]) if letter and letter in commands else None

@@ -115,4 +115,6 @@ class GalleryModel(QAbstractListModel):
         row = int(self.order[index.row()])
         name, probability = self.taxonomy.name(self.table.label(row)), self.table.probability[row]
         known = "not a class of the model" if np.isnan(probability) else f"{probability:.0%} by the model"
-        return f"Cell {row + 1}: {name}, {known}{', reviewed' if self.table.reviewed[row] else ''}"
+        like = np.nan if self.table.likeness is None else self.table.likeness[row]
+        alike = f", likeness {like:.2f}" if np.isfinite(like) else ", asked about" if like > 0 else ""
+        return f"Cell {row + 1}: {name}, {known}{', reviewed' if self.table.reviewed[row] else ''}{alike}"

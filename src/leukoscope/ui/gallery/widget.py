@@ -7,15 +7,16 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QWidget
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import QMenu, QWidget
 
 from leukoscope.errors import LeukoscopeError
 
 from .._state import Session, session_of
-from ..keys import NEXT_KEY
+from ..keys import NEXT_KEY, alike_key
 from ..notify import reporting_errors, say, show_error_line
 from ..review import go_to_next_uncertain
+from .alike import Alike
 from .cells import CellTable
 from .follow import SlideLink
 from .pane import GalleryPane
@@ -38,6 +39,8 @@ class GalleryWidget(GalleryPane):
         super().__init__(parent)
         self.session: Session = session_of(napari_viewer)
         self.link = SlideLink(self.session, self)
+        self.alike = Alike(self.session, self)
+        self.page.insertWidget(self.page.indexOf(self.grid), self.alike)
         self._following = False
         self._gather = QTimer(self)
         self._gather.setSingleShot(True)
@@ -55,6 +58,11 @@ class GalleryWidget(GalleryPane):
         self.chips.dropped.connect(self.relabel)
         self.refresh.clicked.connect(self.arrange)
         self.all.clicked.connect(self._show_all)
+        self.more.clicked.connect(lambda *_: self.more_like_this())
+        self.grid.menu_asked.connect(self._show_menu)
+        self.alike.found.connect(self._on_alike)
+        self.alike.left.connect(self._on_all)
+        self.alike.resized.connect(self.arrange)
         self.link.picked.connect(self._on_picked)
         pairs: list[tuple[Any, Any]] = [
             (self.session.case_changed, self._on_case),
@@ -77,6 +85,8 @@ class GalleryWidget(GalleryPane):
     def _on_case(self, *_: Any) -> None:
         case = self.session.case
         self.link.attach()
+        self.alike.reset()
+        self.controls.offer_likeness(False)
         layer = self.session.slide
         slide = None if case is None or layer is None else layer.metadata["leukoscope"]["slide"]
         self._read_cells(slide)
@@ -96,9 +106,11 @@ class GalleryWidget(GalleryPane):
 
     def _read_more(self) -> None:
         """Read the cells that came in; the thumbnails of those before still hold."""
-        self._read_cells(self.slide, keep=True)
+        before = None if self.model.table is None else self.model.table.likeness
+        self._read_cells(self.slide, keep=True, likeness=before)
+        self.alike.ask_again()
 
-    def _read_cells(self, slide: Any, keep: bool = False) -> None:
+    def _read_cells(self, slide: Any, keep: bool = False, likeness: Any = None) -> None:
         case = self.session.case
         chosen = self.model.cells(self.grid.chosen())
         self._following = True
@@ -106,7 +118,10 @@ class GalleryWidget(GalleryPane):
             if case is None or not len(case):
                 self.model.show_cells(None)
             else:
-                self.model.show_cells(CellTable.of(case), None, case.taxonomy)
+                table = CellTable.of(case)
+                if likeness is not None:  # cells that were drawn since are compared in a moment
+                    table.likeness = np.pad(likeness, (0, len(table) - len(likeness)), constant_values=np.nan)
+                self.model.show_cells(table, None, case.taxonomy)
         finally:
             self._following = False
         self.cards.clear()
@@ -117,7 +132,7 @@ class GalleryWidget(GalleryPane):
     def arrange(self, *_: Any, chosen: Iterable[int] | None = None) -> None:
         """Filter and sort anew; what is selected stays so where it is still shown."""
         cells = self.model.cells(self.grid.chosen()) if chosen is None else chosen
-        filters = replace(self.controls.filters, labels=self.chips.checked)
+        filters = replace(self.controls.filters, labels=self.chips.checked, nearest=self.alike.number.value())
         order = self.controls.order
         self._following = True  # the slide's selection is not the gallery's to change now
         try:
@@ -142,11 +157,15 @@ class GalleryWidget(GalleryPane):
     def _show_all(self) -> None:
         for chip in self.chips.chips.values():
             chip.setChecked(False)
+        self.alike.leave()
         self.controls.clear_filters()
 
     def _on_keys(self) -> None:
         self.grid.keys = dict(self.session.keys)
         self.grid.next_key = NEXT_KEY
+        key = self.grid.alike_key = alike_key(self.model.taxonomy)
+        self.more.setText(f"More like this ({key.upper()})" if key else "More like this")
+        self.more.setToolTip("The cells most like the selected ones, or the one under the mouse, to label together")
         self._count()
 
     def _count(self) -> None:
@@ -198,7 +217,9 @@ class GalleryWidget(GalleryPane):
 
     def _on_command(self, name: str) -> None:
         with reporting_errors():
-            if name == "next":
+            if name == "alike":
+                self.more_like_this()
+            elif name == "next":
                 go_to_next_uncertain(self.session)
             elif name == "undo":
                 self.session.undo()
@@ -219,6 +240,38 @@ class GalleryWidget(GalleryPane):
         # the session has just written this column; the case would make its whole table for it
         source = layer.features["source"] if layer is not None else self.session.case.all_cells["source"]  # type: ignore[union-attr]
         return source.to_numpy()[rows] == "reviewer"
+
+    # -- cells alike ----------------------------------------------------------------------------------------------
+
+    def more_like_this(self, cells: Iterable[int] | None = None) -> None:
+        """Show the cells most like some, by default those that a key means, the most alike first."""
+        meant = self.target_cells() if cells is None else list(cells)
+        if meant:
+            self.alike.ask(meant)
+        else:
+            say("No cell is meant: select some that are in sight, or point at one.")
+
+    def _on_alike(self, likeness: Any) -> None:
+        table = self.model.table
+        if table is not None and len(table) == len(likeness):
+            table.likeness = likeness
+            self.controls.offer_likeness(True)
+            self.arrange(chosen=self.alike.asked)
+            self.grid.scrollToTop()
+
+    def _on_all(self) -> None:
+        if self.model.table is not None:
+            self.model.table.likeness = None
+        self.controls.offer_likeness(False)
+        self._rearrange()
+
+    def _show_menu(self, place: Any) -> None:
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        action = menu.addAction(self.more.text())
+        action.setEnabled(bool(self.target_cells()))
+        action.triggered.connect(lambda *_: self.more_like_this())
+        menu.popup(place)
 
     # -- the same selection on the slide --------------------------------------------------------------------------
 
