@@ -7,6 +7,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from leukoscope.cases import Case, CellRow, RunSettings, SlideInfo, open_case
 from leukoscope.cases._review import Review
 from leukoscope.cases.records import Carried, Event
+from leukoscope.errors import CaseError
 
 LABELS = ["blast", "lymphocyte", "monocyte", "smudge"]
 IDS = st.lists(st.integers(1, 6), min_size=1, unique=True)
@@ -184,3 +186,17 @@ class ReviewedFile(RuleBasedStateMachine):
 
 ReviewedFile.TestCase.settings = settings(deadline=None, max_examples=12, stateful_step_count=16)
 TestReviewedFile = ReviewedFile.TestCase
+
+
+def test_which_event_a_label_comes_from(case):
+    assert case.reviewed([1, 2]) == {1: None, 2: None}
+    first = case.relabel([1], "blast", "mk")
+    second = case.relabel([1, 2], "lymphocyte", "al")
+    reader = case.second_reader("x")
+    read = reader.relabel(1, "monocyte")
+    assert case.reviewed([1, 2]) == {1: second, 2: second}
+    assert reader.reviewed([1, 2]) == {1: read, 2: None}
+    case.undo()
+    assert case.reviewed([1, 2, 3]) == {1: first, 2: None, 3: None}
+    with pytest.raises(CaseError, match="no cell 99"):
+        case.reviewed([99])

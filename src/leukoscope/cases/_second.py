@@ -93,6 +93,12 @@ class SecondReader:
                 return {cell: read.get(cell, UNIDENTIFIED) for cell in wanted}
             return self.case._labels_by(wanted, self._hand)
 
+    def reviewed(self, ids: Iterable[int]) -> dict[int, Event | None]:
+        """Return his reading of each of these shown cells, by id; None where he has not read it."""
+        with self.case._store.mutex:
+            hand = self._hand
+            return {cell: self.case._review.label(cell, hand) for cell in self.case._known(ids)}
+
     def counts(self) -> dict[str, int]:
         """Return how many shown cells have each label, as he may see them."""
         if not self.hide_model:

@@ -13,7 +13,7 @@ __all__ = ["BlindedView", "Reading"]
 _TELLS_NOTHING = {"close", "complete", "count", "id", "ids", "label_levels", "last_id", "mpp", "outlines", "painter"}
 _TELLS_NOTHING |= {"path", "readonly", "run", "runs", "settings", "slide", "status", "taxonomy", "uuid"}
 _OF_THE_READER = {"all_cells", "cells", "counts", "differential", "hide_model", "labels", "labels_changed"}
-_OF_THE_READER |= {"name", "read"}
+_OF_THE_READER |= {"name", "read", "reviewed"}
 
 
 class Reading:

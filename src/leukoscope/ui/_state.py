@@ -9,36 +9,19 @@ import weakref
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pandas as pd
-from napari.layers import Layer
-from napari.layers.base import ActionType
 from psygnal import Signal
-from qtpy.QtCore import QTimer
 
 from leukoscope.cases import Case, Event, open_case
 from leukoscope.classification.taxonomy import TAXONOMY
 from leukoscope.errors import CaseError, LeukoscopeError, SlideError
 from leukoscope.slides import Slide, open_slide
 
-from ._napari import redraw_points, scale_bar
-from ._reading import BlindedView
+from ._layered import LayeredView
+from ._napari import scale_bar
 from .keys import class_keys, follow_keys
-from .layers import (
-    LayerData,
-    cells_layer,
-    face_colors,
-    features,
-    labels_layer,
-    looks,
-    place,
-    positions,
-    slide_address,
-    slide_layer,
-)
+from .layers import place, slide_address, slide_layer
 from .notify import warn
-from .overlay import ClassOverlay, painted_levels
-from .review import bind_keys, bind_mouse
+from .review import bind_keys
 from .settings import prefer_case_reader, user_settings
 
 if TYPE_CHECKING:
@@ -46,11 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Session", "session_of"]
 
-LABELS_SHARE = 10.0  # outlines are read anew after ten times as long as reading them took
-OUTLINES_MS = 30
 
-
-class Session(BlindedView):
+class Session(LayeredView):
     """A viewer's case and its three layers.
 
     Parameters
@@ -82,25 +62,9 @@ class Session(BlindedView):
     """Something was added to the case's log."""
 
     def __init__(self, viewer: napari.Viewer) -> None:
-        super().__init__()
-        self._viewer = weakref.ref(viewer)
-        self.busy = False
-        self.slide: Any = None
-        self.overlay: Any = None
-        self.cells: Any = None
+        super().__init__(viewer)
         self.keys: dict[str, str] = TAXONOMY.by_key()
-        self._labels_due = 0.0
-        self._outlines_due = False
         follow_keys(self._read_keys)
-        viewer.layers.events.removed.connect(self._on_removed)
-
-    @property
-    def viewer(self) -> napari.Viewer:
-        """The viewer."""
-        viewer = self._viewer()
-        if viewer is None:
-            raise RuntimeError("the viewer is closed")
-        return viewer
 
     def open(self, path: str | os.PathLike[str]) -> None:
         """Open a case and show all of it: slide, outlines, cells, counts.
@@ -232,23 +196,9 @@ class Session(BlindedView):
         # An analysis that completes changes labels from its own thread; its view is shown anew by whoever ran it.
         if threading.current_thread() is not threading.main_thread() or self.case is None or not labels:
             return
-        ids = np.array(sorted(labels))
-        names = pd.Series([labels[i] for i in ids])
-        layer = self.cells
-        if layer is not None and ids[-1] <= len(layer.data):
-            rows = ids - 1
-            # the arrays that the layer draws, changed where they changed: setting them anew takes 50 ms at 100,000
-            layer.face_color[rows] = face_colors(names, self.case.taxonomy)
-            table = layer.features
-            table.iloc[rows, table.columns.get_loc("label")] = names.to_numpy()
-            undone = self.case.events[-1].kind == "undo"  # then the label may be the model's again
-            source = self.case.all_cells["source"].to_numpy()[rows] if undone else "reviewer"
-            table.iloc[rows, table.columns.get_loc("source")] = source
-            redraw_points(self.viewer, layer, rows)
-        if self.overlay is not None:
-            self.overlay.metadata["leukoscope"]["overlay"].assign(ids, names)
-            self._redraw_overlay()
-        self.relabeled.emit(ids.tolist())
+        ids = sorted(labels)
+        self._recolor(ids, [labels[cell] for cell in ids])
+        self.relabeled.emit(ids)
 
     def _see(self, case: Case) -> None:
         self._case().labels_changed.disconnect(self._on_labels)
@@ -258,25 +208,6 @@ class Session(BlindedView):
         self._sync_labels()
         self._sync_cells()
         self.case_changed.emit()
-
-    def _on_selected(self, *_: object) -> None:
-        # napari rings a selected point, which is a dot in the middle of a cell; the outline can be seen
-        if self.overlay is not None and self.cells is not None:
-            ids = (row + 1 for row in self.cells.selected_data)
-            if self.overlay.metadata["leukoscope"]["overlay"].mark(ids):
-                self._redraw_overlay()
-
-    def _redraw_overlay(self) -> None:
-        # napari finds the contours of the whole view anew, 60 ms: after point, thumbnail and counts are drawn, and
-        # once where several changes come together
-        if not self._outlines_due:
-            self._outlines_due = True
-            QTimer.singleShot(OUTLINES_MS, self._draw_outlines)
-
-    def _draw_outlines(self) -> None:
-        self._outlines_due = False
-        if self.overlay is not None and self._viewer() is not None:
-            self.overlay.refresh(thumbnail=False, highlight=False, extent=False)
 
     # -- layers ---------------------------------------------------------------------------------------------------
 
@@ -310,85 +241,14 @@ class Session(BlindedView):
             self.viewer.layers.move(self.viewer.layers.index(self.slide), 0)
         place(self.slide, case.mpp)
 
-    def _show_cells(self) -> None:
-        case = self._case()
-        self.cells = self._add(cells_layer(case.all_cells, case.mpp, case.taxonomy))
-        self.cells.events.data.connect(self._on_edited)
-        bind_keys(self, self.cells)
-        bind_mouse(self.cells)
-        self.cells.selected_data.events.items_changed.connect(self._on_selected)
-        self.viewer.layers.selection.active = self.cells
-
-    def _sync_cells(self) -> None:
-        case, layer = self._case(), self.cells
-        if layer is None:
-            if case.last_id:  # napari cannot tell the dimensions of no points
-                self._show_cells()
-            return
-        table = case.all_cells
-        with layer.events.blocker_all():  # one upload at the end instead of one for each property
-            layer.selected_data = set()
-            layer.data = positions(table)
-            layer.features = features(table)
-            for name, value in looks(table, case.mpp, case.taxonomy).items():
-                setattr(layer, name, value)
-        place(layer, case.mpp)
-        layer.refresh()
-
-    def _sync_labels(self) -> None:
-        case, began = self._case(), time.monotonic()
-        levels, table = painted_levels(case.painter()), case.cells
-        if self.overlay is None:
-            drawn = ClassOverlay(levels, table["cell_id"], table["label"], case.taxonomy)
-            self.overlay = self._add(labels_layer(drawn, case.mpp))
-            self.overlay.contour = 2
-            if self.cells is not None:
-                self.viewer.layers.move(self.viewer.layers.index(self.overlay), self.viewer.layers.index(self.cells))
-        else:
-            drawn = self.overlay.metadata["leukoscope"]["overlay"]
-            drawn.replace_levels(levels)
-            drawn.assign(table["cell_id"], table["label"])
-            place(self.overlay, case.mpp)
-            self.overlay.refresh()
-        # all outlines are read each time: while an analysis runs, no more than a tenth of the time goes there
-        self._labels_due = time.monotonic() + LABELS_SHARE * (time.monotonic() - began)
-
-    def _add(self, data: LayerData) -> Any:
-        return self.viewer.add_layer(Layer.create(*data))
-
-    def _case(self) -> Case:
-        if self.case is None:
-            raise RuntimeError("no case is shown")
-        return self.case
-
-    def _drop_layers(self) -> None:
-        self._drop_laid()
-        for layer in (self.overlay, self.cells):
-            if layer is not None:
-                self.viewer.layers.remove(layer)
-
-    def _drop_laid(self) -> None:
-        # what was laid over the cells would mislead over those of another case, and tell a blinded reader too much
-        for layer in list(self.viewer.layers):
-            if layer.metadata.get("leukoscope", {}).keys() & {"why", "density"}:
-                self.viewer.layers.remove(layer)
-
     def _read_keys(self, *_: object) -> None:
         self.keys = class_keys(TAXONOMY if self.case is None else self.case.taxonomy, complain=warn)
-        if self.cells is not None:
-            bind_keys(self, self.cells)
+        self._bind_keys()
         self.keys_changed.emit()
 
-    def _on_removed(self, event: Any) -> None:
-        for name in ("slide", "overlay", "cells"):
-            if getattr(self, name) is event.value:
-                setattr(self, name, None)
-
-    def _on_edited(self, event: Any) -> None:
-        # Moved, added or deleted by one of napari's point tools: the case knows nothing of it.
-        if event.action in (ActionType.ADDED, ActionType.REMOVED, ActionType.CHANGED):
-            warn("Cells can be given another class, not moved or deleted: X marks one as an artefact.")
-            QTimer.singleShot(0, self._sync_cells)
+    def _bind_keys(self) -> None:
+        if self.cells is not None:
+            bind_keys(self, self.cells)
 
 
 def _check_same(slide: Slide, case: Case) -> None:

@@ -53,9 +53,10 @@ class CountsModel(QAbstractTableModel):
         """
         rows = [] if differential is None else _rows_of(differential, keys)
         if [row.label for row in rows] == [row.label for row in self._rows]:
-            self._rows = rows
-            if rows:
-                self.dataChanged.emit(self.index(0, 0), self.index(len(rows) - 1, len(HEADERS) - 1))
+            before, self._rows = self._rows, rows
+            changed = [i for i, (old, new) in enumerate(zip(before, rows, strict=True)) if old != new]
+            if changed:  # all at once: the view measures its columns for each signal
+                self.dataChanged.emit(self.index(changed[0], 0), self.index(changed[-1], len(HEADERS) - 1))
             return
         self.beginResetModel()
         self._rows = rows

@@ -6,6 +6,7 @@ pixel's center at its index, Leukoscope at index + 0.5: hence the half pixel in 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,12 +19,14 @@ from .overlay import ClassOverlay, rgba
 if TYPE_CHECKING:
     import pandas as pd
 
+    from leukoscope.cases import Event
     from leukoscope.slides import Slide
 
 __all__ = [
     "FEATURES",
     "LayerData",
     "cells_layer",
+    "change_features",
     "diameters",
     "face_colors",
     "features",
@@ -40,6 +43,7 @@ __all__ = [
 LayerData = tuple[Any, dict[str, Any], str]
 
 FEATURES = ("cell_id", "label", "probability", "entropy", "area_um2", "nucleus_area_um2", "source", "reviewed_by")
+CORRECTED = ("label", "source", "reviewed_by")
 TYPICAL_CELL_UM = 12.0  # where a cell's area or the resolution is not known
 _FALLBACK_PX = 40.0
 UNSEEN_PX = 1e-3
@@ -156,9 +160,40 @@ def looks(table: pd.DataFrame, mpp: float | None, taxonomy: Taxonomy = TAXONOMY)
 def features(table: pd.DataFrame) -> pd.DataFrame:
     """Pick the columns that the cells layer carries."""
     columns = table[[column for column in FEATURES if column in table]].reset_index(drop=True)
-    # pandas checks a whole column of its string type when one row is set: 10 ms at 100,000, for each correction
-    text = [column for column in ("label", "source", "reviewed_by") if column in columns]
-    return columns.astype(dict.fromkeys(text, object))
+    # codes, not texts: pandas copies a whole column when one row is set, for each correction, 10 ms at 100,000 texts
+    text = [column for column in CORRECTED if column in columns]
+    return columns.astype(dict.fromkeys(text, "category"))
+
+
+def change_features(
+    table: pd.DataFrame, rows: npt.NDArray[np.intp], labels: Iterable[str], events: Iterable[Event | None], unseen: str
+) -> None:
+    """Take a correction into the features of the cells layer, in place.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `features` made it.
+    rows : int array
+        Whose label changed.
+    labels : iterable of str
+        What it is now.
+    events : iterable of Event or None
+        Where it comes from, None where no reviewer gave it.
+    unseen : str
+        The source of a label that no reviewer gave.
+    """
+    said = list(events)
+    news: dict[str, list[Any]] = {
+        "label": list(labels),
+        "source": ["reviewer" if event else unseen for event in said],
+        "reviewed_by": [event.reviewer if event else None for event in said],
+    }
+    for column, values in news.items():
+        if unknown := sorted({value for value in values if value is not None} - set(table[column].cat.categories)):
+            table[column] = table[column].cat.add_categories(unknown)
+        number: Any = table.columns.get_loc(column)
+        table.iloc[rows, number] = values
 
 
 def diameters(table: pd.DataFrame, mpp: float | None) -> npt.NDArray[np.float64]:
