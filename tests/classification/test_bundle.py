@@ -81,6 +81,7 @@ def test_a_damaged_description_is_refused(folder, content, words):
     [
         ("classes", ["blast", "blast"], "classes"),
         ("classes", ["../blast", "other"], "classes"),
+        ("classes", ["blast", "unidentified"], "classes"),
         ("architecture", "hf-hub:somebody/model", "architecture"),
         ("architecture", "vgg_of_nobody", "unknown architecture"),
         ("temperature", 0, "temperature"),

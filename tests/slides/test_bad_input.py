@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from leukoscope.errors import SlideError
-from leukoscope.slides import open_slide
+from leukoscope.slides import open_slide, read_picture
 
 
 def _refused(path, match):
@@ -84,6 +84,21 @@ def test_truncated(tmp_path, picture):
         data = (tmp_path / name).read_bytes()
         (tmp_path / name).write_bytes(data[: len(data) // 2])
         _refused(tmp_path / name, "truncated|TIFF")
+
+
+@pytest.mark.parametrize("part", [0.02, 0.1, 0.99])
+def test_a_picture_cut_short_anywhere(tmp_path, picture, part):
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    data = (tmp_path / "a.png").read_bytes()
+    (tmp_path / "a.png").write_bytes(data[: int(len(data) * part)])
+    _refused(tmp_path / "a.png", "truncated")
+    with pytest.raises(SlideError, match="truncated"):
+        read_picture(tmp_path / "a.png")
+
+
+def test_lab_is_not_taken_for_rgb(tmp_path, picture):
+    Image.fromarray(picture).convert("LAB").save(tmp_path / "lab.tif")
+    _refused(tmp_path / "lab.tif", "RGB")
 
 
 def test_hostile_sizes(tmp_path):

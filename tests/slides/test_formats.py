@@ -8,7 +8,7 @@ import tifffile
 import zarr
 from PIL import Image
 
-from leukoscope.slides import open_slide
+from leukoscope.slides import open_slide, read_picture
 
 
 def _close(got, expected, tolerance=1.0):
@@ -22,7 +22,9 @@ def _whole(path):
         height, width = slide.shape
         read = slide.read((0, 0, height, width))
         np.testing.assert_array_equal(read, slide.levels[0].compute())
-        return read
+    if path.suffix.lower() in (".png", ".jpg", ".bmp"):
+        np.testing.assert_array_equal(read, read_picture(path))  # in training as at inference
+    return read
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from leukoscope.classification import CropSpec
+from leukotrain.data.cache import load_crops
 from leukotrain.data.manifest import Manifest, ManifestError, Row, groups_hash
 from leukotrain.data.sources import split_of
 from leukotrain.data.split import HELD_OUT_PATIENTS, is_held_out
@@ -58,6 +60,9 @@ def test_a_patient_in_two_splits_is_refused_and_both_rows_are_named():
     ("row", "words"),
     [
         (replace(ROW, label="blast|unicorn"), "unicorn"),
+        (replace(ROW, label="unidentified"), "unknown class"),
+        (replace(ROW, mpp=200), "200 µm per pixel"),
+        (replace(ROW, mpp=1e-6), "1e-06 µm per pixel"),
         (replace(ROW, split="holdout"), "holdout"),
         (replace(ROW, image="a.png"), "twice, in row 1"),
         (replace(ROW, group=""), "lacks"),
@@ -98,6 +103,31 @@ def test_a_manifest_without_cells_is_refused():
 def test_one_class_or_a_missing_split_stops_training_before_it_starts(rows, words):
     with pytest.raises(ManifestError, match=words):
         Manifest(rows).check_classes()
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("delimiter", [",", ";"])
+def test_a_manifest_that_went_through_a_spreadsheet_is_the_same(tmp_path, mark, end, delimiter):
+    before = Manifest([ROW, replace(MADE, mpp=math.nan)])
+    text = before.to_csv().replace("true", "TRUE")
+    if delimiter == ";":
+        text = text.replace(",", ";").replace("0.05", "0,05")
+    (tmp_path / "m.csv").write_text(mark + text.replace("\n", end), encoding="utf-8", newline="")
+    assert Manifest.read(tmp_path / "m.csv").sha256 == before.sha256
+
+
+def test_one_file_under_two_spellings_is_listed_twice():
+    for other in ("./a.png", ".//a.png"):
+        with pytest.raises(ManifestError, match="listed twice"):
+            Manifest([ROW, replace(ROW, image=other)])
+
+
+def test_text_that_is_no_manifest_is_refused(tmp_path):
+    for name, text in (("m.csv", Manifest([ROW]).to_csv() + "x" * 200_000), ("m.json", "[" * 100_000)):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(ManifestError, match=f"{name}: is no"):
+            Manifest.read(tmp_path / name)
 
 
 def test_a_file_of_other_columns_is_refused(tmp_path):
@@ -159,6 +189,13 @@ def test_files_that_are_whole_pass_and_progress_is_told(folder):
     seen = []
     Manifest([ROW, replace(ROW, image="b.png")]).check_files([folder], True, lambda *at: seen.append(at))
     assert seen == [(1, 2), (2, 2)]
+
+
+def test_a_source_may_be_called_anything(folder, tmp_path):
+    rows = [replace(ROW, source="../Lab A/1 " + "x" * 300)]
+    crops = load_crops(Manifest(rows), [folder], CropSpec(size=32, mpp=0.5), tmp_path / "cache")
+    assert len(list((tmp_path / "cache").glob("crops-*.npz"))) == 1
+    assert crops.pixels.shape[0] == 1
 
 
 def test_a_missing_picture_or_outline_is_named(folder):

@@ -174,6 +174,6 @@ def test_damage_of_any_kind_names_its_row(pictures, monkeypatch):
     def stumble(file):
         raise KeyError("a decoder's own mistake")
 
-    monkeypatch.setattr("leukotrain.data.manifest.Image.open", stumble)
+    monkeypatch.setattr("leukoscope.slides._image.Image.open", stumble)
     with pytest.raises(ManifestError, match=r"row 1 \(.*damaged"):
         manifest.check_files([folder])

@@ -15,11 +15,11 @@ from leukoscope.classification import Classifier, read_bundle
 from leukoscope.classification.networks import build
 from leukoscope.classification.preprocess import Chain, Normalize, StainNormalize
 from leukoscope.errors import SettingsError
+from leukoscope.slides import read_picture
 
 from .baselines import frozen_features
 from .data.cache import Crops, find, load_crops
 from .data.manifest import Manifest
-from .data.sources import read_rgb
 from .transforms import Augmentation, augment, plain, stain_of_groups
 
 __all__ = ["CHANGES", "crops_of", "eye", "frozen", "given_by_style", "pictures_of"]
@@ -39,7 +39,7 @@ BATCH: Final = 128
 def crops_of(model: Classifier, manifest: Manifest, roots: Sequence[Path], work: Path, chosen: Sequence[int]) -> Crops:
     """Give the crops of some rows as the model is trained on them, its stain normalization done where it has one."""
     step = next((step for step in model.bundle.steps if isinstance(step, StainNormalize)), None)
-    read = lambda row: read_rgb(find(row.image, roots))  # noqa: E731
+    read = lambda row: read_picture(find(row.image, roots))  # noqa: E731
     stains = None if step is None else stain_of_groups(step, manifest, read)
     crops = load_crops(manifest, roots, model.bundle.crop, work, stains=stains)
     return Crops(crops.pixels[chosen], crops.diameters[chosen])

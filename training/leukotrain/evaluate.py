@@ -14,11 +14,11 @@ from PIL import Image
 
 from leukoscope.classification import Classifier
 from leukoscope.classification.taxonomy import BLAST
+from leukoscope.slides import read_picture
 
 from .curves import Threshold, choose_threshold
 from .data.fields import left_out_cells
 from .data.manifest import Manifest, ManifestError, Row
-from .data.sources import read_rgb
 from .figures import by_class, facts, measure, unknown_labels
 from .metrics import Metric, share
 from .transforms import by_slide
@@ -35,7 +35,7 @@ def load(row: Row, roots: Sequence[Path]) -> tuple[NDArray[np.uint8], NDArray[np
     A row without a mask has none; the model outlines the cell.
     """
     folder = next(root for root in roots if (root / row.image).is_file())
-    image = read_rgb(folder / row.image)
+    image = read_picture(folder / row.image)
     if row.source in ("cnmc", "pbc"):
         return image, None, None
     mpp = None if math.isnan(row.mpp) else row.mpp

@@ -15,11 +15,11 @@ from leukoscope.classification.networks import sketch
 from leukoscope.classification.preprocess import Chain, Normalize, StainNormalize
 from leukoscope.classification.taxonomy import TAXONOMY
 from leukoscope.errors import SettingsError
+from leukoscope.slides import read_picture
 
 from .card import publish
 from .data.cache import find, load_crops
 from .data.manifest import Manifest, Row
-from .data.sources import read_rgb
 from .fit import Fitted, Progress, Settings, fit, run_identity
 from .space import check_space
 from .transforms import Plan, fit_stain, fit_steps, stain_of_groups
@@ -118,7 +118,7 @@ def train(
     check_space(out, 2 * weights, "the bundle's weights")
 
     def read(row: Row) -> Any:
-        return read_rgb(find(row.image, roots))
+        return read_picture(find(row.image, roots))
 
     steps, stains = list(plan), None
     for i, entry in enumerate(steps):

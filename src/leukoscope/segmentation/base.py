@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import ceil
 from numbers import Real
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Final, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +21,22 @@ from ._upsample import upsample_labels
 from .instances import HALO_UM, label_cells
 from .kinds import cell_kinds
 
-__all__ = ["Calibration", "GridSegmenter", "Masks", "Segmenter", "check_mpp", "check_rgb", "known_mpp", "white_point"]
+__all__ = [
+    "MPP_RANGE",
+    "Calibration",
+    "GridSegmenter",
+    "Masks",
+    "Segmenter",
+    "check_mpp",
+    "check_rgb",
+    "known_mpp",
+    "white_point",
+]
 
 RGB = NDArray[np.uint8]
 Map = NDArray[np.float32]
+
+MPP_RANGE: Final = (0.001, 100.0)  # what can be a picture's µm per pixel
 
 
 @dataclass(frozen=True)
@@ -252,7 +264,7 @@ def known_mpp(rgb: RGB, mpp: float | None) -> tuple[float, str]:
 def check_mpp(mpp: Any) -> float:
     """Give an image's µm per pixel as a float; raise SettingsError when it is no resolution."""
     number = isinstance(mpp, Real) or (isinstance(mpp, np.ndarray) and mpp.ndim == 0 and mpp.dtype.kind in "iuf")
-    if not (number and 0.001 <= float(mpp) <= 100):
+    if not (number and MPP_RANGE[0] <= float(mpp) <= MPP_RANGE[1]):
         raise SettingsError(f"{mpp} µm per pixel is no resolution", "Give a number such as 0.25, or None.")
     return float(mpp)
 

@@ -16,7 +16,7 @@ from leukoscope.errors import SlideError
 from leukoscope.slides._pixels import Color, Pixels, Source, sample_range
 from leukoscope.slides._tiffscale import plausible
 
-__all__ = ["FIELD_SUFFIXES", "FieldPixels", "open_image"]
+__all__ = ["FIELD_SUFFIXES", "FieldPixels", "open_image", "read_picture"]
 
 FIELD_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
 """Files that count as fields when they lie in a folder."""
@@ -43,7 +43,13 @@ def open_image(path: str, verify: bool = True) -> Source:
     image = _open(path)
     with image:
         width, height = image.size
-        if image.getexif().get(0x0112) in _SIDEWAYS:
+        try:
+            turned = image.getexif().get(0x0112) in _SIDEWAYS
+        except Exception as error:  # a PNG is decoded for it, for its EXIF may stand at the end
+            raise SlideError(
+                f"cannot be decoded ({error})", "The file is damaged or truncated: copy it again.", path
+            ) from error
+        if turned:
             width, height = height, width
         dpi = image.info.get("dpi")
     pixels = FieldPixels(height, width, path)
@@ -54,6 +60,25 @@ def open_image(path: str, verify: bool = True) -> Source:
     except (TypeError, ValueError, ZeroDivisionError):
         mpp = None
     return Source([pixels], mpp)
+
+
+def read_picture(file: str | os.PathLike[str]) -> NDArray[np.uint8]:
+    """Read a picture file whole, as a slide of it shows it: 16 bits scaled, transparent places white, EXIF's turn done.
+
+    Returns
+    -------
+    uint8 array (Y, X, 3)
+
+    Raises
+    ------
+    SlideError
+        If it is missing, no picture, damaged, truncated, or larger than a field can be.
+    """
+    path = os.fspath(file)
+    if not os.path.isfile(path):
+        raise SlideError("no such file", "Check the path.", path)
+    pixels = open_image(path, verify=False).levels[0]
+    return pixels.region(0, pixels.shape[0], 0, pixels.shape[1])
 
 
 def _open(path: str) -> Image.Image:

@@ -122,7 +122,7 @@ def _color(pages: Sequence[Any], path: str) -> Color:
         alpha: Any = _alpha(extra, samples, 1)
         if samples == 1 or alpha:
             return Color("grey", alpha, low, high, inverted=photometric == 0)
-    if samples == 3 or (samples > 3 and photometric in (2, 6)):
+    if (samples == 3 and photometric not in (8, 9, 10)) or (samples > 3 and photometric in (2, 6)):  # 8 to 10: Lab
         raw_ycbcr = photometric == 6 and int(page.compression) not in _RGB_DECODERS
         kind: Any = "ycbcr" if raw_ycbcr or int(page.compression) == 33003 else "rgb"
         return Color(kind, _alpha(extra, samples, 3), low, high)

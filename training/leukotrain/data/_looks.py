@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from leukoscope.errors import LeukoscopeError
+from leukoscope.slides import read_picture
 
 from .manifest import Row
 
@@ -46,7 +46,7 @@ def locate(paths: Sequence[str], roots: Sequence[Path]) -> list[Path]:
 
 def look(file: Path) -> Look:
     """Look at a picture."""
-    rgb = _read(file).astype(np.float64)
+    rgb = read_picture(file).astype(np.float64)
     light = rgb.mean(axis=2)
     laplacian = 4 * light[1:-1, 1:-1] - light[:-2, 1:-1] - light[2:, 1:-1] - light[1:-1, :-2] - light[1:-1, 2:]
     gray = bool(np.array_equal(rgb[..., 0], rgb[..., 1]) and np.array_equal(rgb[..., 1], rgb[..., 2]))
@@ -56,7 +56,7 @@ def look(file: Path) -> Look:
 def thumbnails(files: Sequence[Path]) -> NDArray[np.float32]:
     """Make small pictures, float32 (n, 8, 8, 3), 0 to 255."""
     small = [
-        np.asarray(Image.fromarray(_read(file)).resize((_SIDE, _SIDE), Image.Resampling.BOX), np.float32)
+        np.asarray(Image.fromarray(read_picture(file)).resize((_SIDE, _SIDE), Image.Resampling.BOX), np.float32)
         for file in files
     ]
     return np.array(small, np.float32).reshape(len(files), _SIDE, _SIDE, 3)
@@ -111,11 +111,3 @@ def odd_class(rows: Sequence[Row], files: Sequence[Path]) -> str:
             if max(own) < min(rest) and np.median(own) < np.median(rest) / 4:
                 return f"{label} in {source} is blurred, unlike all else"
     return ""
-
-
-def _read(file: Path) -> NDArray[np.uint8]:
-    try:
-        with Image.open(file) as image:
-            return np.asarray(image.convert("RGB"))
-    except (OSError, ValueError, SyntaxError) as error:
-        raise LeukoscopeError(f"cannot be read ({error})", "Copy the file anew.", file) from error

@@ -82,19 +82,25 @@ def from_csv(text: str, file: Path) -> Iterator[Record]:
     ManifestError
         Other columns, or a cell that cannot be read; the row is named.
     """
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    if reader.fieldnames not in (COLUMNS, REAL):
-        raise ManifestError(f"its columns are {reader.fieldnames}", f"Use {', '.join(COLUMNS)}.", file)
-    for i, r in enumerate(reader, 1):
+    # Spreadsheets of half of Europe write semicolons between the cells and a comma into a number.
+    semicolons = text.startswith((f"{COLUMNS[0]};", f'"{COLUMNS[0]}";'))
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=";" if semicolons else ",")
+    try:
+        columns, lines = reader.fieldnames, list(reader)
+    except csv.Error as error:
+        raise ManifestError(f"is no CSV ({error})", "Write it with Manifest.write.", file) from error
+    if columns not in (COLUMNS, REAL):
+        raise ManifestError(f"its columns are {columns}", f"Use {', '.join(COLUMNS)}.", file)
+    for i, r in enumerate(lines, 1):
         where = f"row {i} ({r['image']})"
         if None in r or None in r.values():
             raise ManifestError(f"{where} has too few or too many columns", "Correct the line.", file)
         try:
-            mpp = float(r["mpp"] or "nan")
+            mpp = float((r["mpp"].replace(",", ".") if semicolons else r["mpp"]) or "nan")
         except ValueError:
             remedy = "Give a number, or none if it is unknown."
             raise ManifestError(f"{where} has {r['mpp']!r} µm per pixel", remedy, file) from None
-        made = r.get("synthetic", "")
+        made = r.get("synthetic", "").lower()  # spreadsheets write TRUE
         if made not in ("", "true", "false"):
             raise ManifestError(f"{where} has synthetic {made!r}", "Write true, or nothing.", file)
         yield {**r, "mpp": mpp, "synthetic": made == "true"}
@@ -112,7 +118,7 @@ def from_json(text: str, file: Path) -> Iterator[Record]:
 
     try:
         value = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ManifestError(f"is no JSON ({error})", "Write it with Manifest.write.", file) from error
     wrong = next(Draft202012Validator(SCHEMA).iter_errors(value), None)
     if wrong is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -18,10 +19,10 @@ from PIL import Image
 from leukoscope.classification._outline import central, equivalent_diameter
 from leukoscope.classification.crops import CropSpec, cut, finish, resolve_scale
 from leukoscope.classification.preprocess import Chain, StainNormalize
+from leukoscope.slides import read_picture
 
 from ..space import check_space
 from .manifest import Manifest, Row
-from .sources import read_rgb
 
 __all__ = ["FINER", "Crops", "find", "load_crops"]
 
@@ -96,7 +97,8 @@ def _source(
     if stains is not None:
         parts.append([_stain(stains[r.group]) for r in rows])
     key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
-    file = folder / f"crops-{rows[0].source}-{key}.npz"
+    name = re.sub(r"[^A-Za-z0-9._-]", "_", rows[0].source)[:40]
+    file = folder / f"crops-{name}-{key}.npz"
     if file.exists():
         with np.load(file, allow_pickle=False) as stored:
             return Crops(stored["pixels"], stored["diameters"])
@@ -110,7 +112,7 @@ def _source(
             with Image.open(find(row.mask, roots)) as picture:
                 drawn = np.asarray(picture.convert("L")) > 0
         chain = Chain() if stains is None else Chain((stains[row.group],))
-        image, found = chain.on_picture(read_rgb(find(row.image, roots)), drawn)
+        image, found = chain.on_picture(read_picture(find(row.image, roots)), drawn)
         mask = np.ones(image.shape[:2], bool) if found is None or not found.any() else central(found)
         mpp = resolve_scale(image, mask, None if math.isnan(row.mpp) else row.mpp, spec)
         crop, cover = cut(image, mask, mpp, fine.size, fine.mpp)

@@ -15,10 +15,10 @@ from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
 from leukoscope.segmentation import get_segmenter
-from leukoscope.slides.scale import estimate_mpp
+from leukoscope.slides import estimate_mpp, read_picture
 
 from .manifest import Row
-from .sources import NOT_BLAST, crops_with_masks, fields, read_rgb, split_of
+from .sources import NOT_BLAST, crops_with_masks, fields, split_of
 
 __all__ = ["cells_and_centers", "field_rows", "left_out_cells", "match", "negative_rows"]
 
@@ -92,7 +92,7 @@ def field_rows(data: Path, work: Path, segmenter: str = "spike") -> list[Row]:
     rng = np.random.default_rng(0)
     rows = []
     for image_file, points_file, kind, group in fields(data, "all_idb1"):
-        image = read_rgb(image_file)
+        image = read_picture(image_file)
         mpp = estimate_mpp(image)
         if mpp is None:
             continue
@@ -141,7 +141,7 @@ def negative_rows(data: Path, work: Path, per_field: int = 3) -> list[Row]:
     rng = np.random.default_rng(0)
     rows = []
     for image_file, boxes_file, _, group in fields(data, "bccd"):
-        image = read_rgb(image_file)
+        image = read_picture(image_file)
         boxes = _boxes(boxes_file)
         mpp = _red_cell_mpp(boxes)
         if mpp is None:
@@ -265,7 +265,7 @@ def left_out_cells(data: Path) -> tuple[list[NDArray[np.uint8]], list[NDArray[np
         with Image.open(mask_file) as picture:
             mask = np.asarray(picture.convert("L")) > 0
         if mask.any():
-            images.append(read_rgb(image_file))
+            images.append(read_picture(image_file))
             masks.append(mask)
             groups.append(group)
     return images, masks, groups

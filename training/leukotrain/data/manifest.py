@@ -8,13 +8,13 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PureWindowsPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
-import numpy as np
-from PIL import Image
-
-from leukoscope.classification.taxonomy import TAXONOMY
+from leukoscope.classification.taxonomy import TAXONOMY, UNIDENTIFIED
+from leukoscope.errors import SlideError
+from leukoscope.segmentation.base import MPP_RANGE
+from leukoscope.slides import read_picture
 
 from ._manifest_text import COLUMNS, REAL, SCHEMA, SPLITS, ManifestError, from_csv, from_json, to_csv, to_json
 
@@ -96,9 +96,10 @@ class Manifest:
         images: dict[str, int] = {}
         for i, row in enumerate(self.rows):
             self._check(i)
-            if row.image in images:
-                raise self.error(i, f"is listed twice, in row {images[row.image] + 1} too", "List every cell once.")
-            images[row.image] = i
+            image = PurePosixPath(row.image).as_posix()  # a/./b and a//b are a/b
+            if image in images:
+                raise self.error(i, f"is listed twice, in row {images[image] + 1} too", "List every cell once.")
+            images[image] = i
             first[row.group].setdefault(row.split, i)
         for group, found in first.items():
             if len(found) > 1:
@@ -129,16 +130,18 @@ class Manifest:
         if row.split not in SPLITS:
             raise self.error(i, f"has the unknown split {row.split!r}", f"Use one of {', '.join(SPLITS)}.")
         for label in row.allowed:
-            if label not in TAXONOMY:
-                raise self.error(i, f"has the unknown class {label!r}", f"Use of {', '.join(TAXONOMY)}.")
+            if label not in TAXONOMY or label == UNIDENTIFIED:
+                known = ", ".join(known for known in TAXONOMY if known != UNIDENTIFIED)
+                raise self.error(i, f"has the unknown class {label!r}", f"Use of {known}.")
         if not row.image or not row.group or not row.source:
             raise self.error(i, "lacks its image, group or source", "Fill in all three.")
         for path in (row.image, row.mask):
             pure = PureWindowsPath(path)  # splits at both kinds of slash
             if ".." in pure.parts or pure.anchor or "\0" in path:
                 raise self.error(i, f"has a path that leaves its root, {path!r}", "Use paths within the data folder.")
-        if row.mpp <= 0 or math.isinf(row.mpp):
-            raise self.error(i, f"has {row.mpp:g} µm per pixel", "Give a positive figure, or none if it is unknown.")
+        if not (math.isnan(row.mpp) or MPP_RANGE[0] <= row.mpp <= MPP_RANGE[1]):
+            remedy = f"Give a figure from {MPP_RANGE[0]} to {MPP_RANGE[1]}, or none if it is unknown."
+            raise self.error(i, f"has {row.mpp:g} µm per pixel", remedy)
         if row.synthetic and row.split != "train":
             raise self.error(i, f"is synthetic and in {row.split}", "Only train on synthetic cells.")
         if row.synthetic != bool(row.generator) or row.synthetic != bool(row.generator_groups):
@@ -214,10 +217,10 @@ class Manifest:
         if not any(file.resolve().is_relative_to(root.resolve()) for root in roots):
             raise self.error(i, f"names {path}, a link out of the data folder", "Give its folder as a root.")
         try:
-            with Image.open(file) as picture:
-                return np.asarray(picture).shape[1], picture.size[1]  # decoded: a header alone proves nothing
-        except Exception as error:  # decoders stumble over damaged files in whatever way they like
-            raise self.error(i, f"names {path}, which is damaged ({error})", "Copy the file anew.") from error
+            height, width, _ = read_picture(file).shape  # decoded: a header alone proves nothing
+        except SlideError as error:
+            raise self.error(i, f"names {path}, which is damaged ({error.cause})", "Copy the file anew.") from error
+        return width, height
 
     def _records(self) -> list[dict[str, Any]]:
         # Without synthetic cells there are seven columns, as ever: hashes of older manifests stay what they were.
@@ -235,7 +238,7 @@ class Manifest:
 
     def write(self, file: Path) -> None:
         """Write the manifest: as JSON to a name that ends in .json, else as CSV."""
-        text = to_json(self._records()) if file.suffix == ".json" else self.to_csv()
+        text = to_json(self._records()) if file.suffix.lower() == ".json" else self.to_csv()
         file.write_text(text, encoding="utf-8")
 
     @classmethod
@@ -248,8 +251,8 @@ class Manifest:
             It cannot be read, or see the class.
         """
         try:
-            text = file.read_text(encoding="utf-8")
+            text = file.read_text(encoding="utf-8-sig")  # spreadsheets put a byte order mark before the text
         except (OSError, ValueError) as error:
-            raise ManifestError(f"cannot be read ({error})", "Write it with `leukotrain prepare`.", file) from error
-        records = from_json(text, file) if file.suffix == ".json" else from_csv(text, file)
+            raise ManifestError(f"cannot be read ({error})", "Save it as UTF-8 text.", file) from error
+        records = from_json(text, file) if file.suffix.lower() == ".json" else from_csv(text, file)
         return cls((Row(**record) for record in records), file)

@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from leukoscope.classification._outline import classical
 from leukoscope.classification.outline import outline
 from leukoscope.errors import LeukoscopeError
+from leukoscope.slides import read_picture
 
 from .manifest import Row
 from .split import fold_of, is_held_out
 
-__all__ = ["ASSUMED_MPP", "CLASSES", "LICENSES", "NOT_BLAST", "cnmc_rows", "pbc_rows", "read_rgb", "split_of"]
+__all__ = ["ASSUMED_MPP", "CLASSES", "LICENSES", "NOT_BLAST", "cnmc_rows", "pbc_rows", "split_of"]
 
 # The classes that the data support. "plasma_cell" and "platelet_clump" have no labels in them; smudges were marked for
 # this project (leukotrain/segment/smudges.csv).
@@ -85,12 +85,6 @@ def split_of(group: str) -> str:
     return "val" if fold_of(group) == 1 else "train"
 
 
-def read_rgb(file: Path) -> NDArray[np.uint8]:
-    """Read a picture as uint8 (h, w, 3)."""
-    with Image.open(file) as image:
-        return np.asarray(image.convert("RGB"))
-
-
 def _listed(data: Path, dataset: str) -> Iterator[dict[str, str]]:
     file = data / "manifest.csv"
     try:
@@ -120,7 +114,7 @@ def pbc_rows(data: Path, work: Path) -> list[Row]:
     for r in _listed(data, "pbc"):
         file = folder / f"{Path(r['path']).stem}.png"
         if not file.exists():
-            image = read_rgb(data / r["path"])
+            image = read_picture(data / r["path"])
             by_segmenter = hashlib.sha256(r["group"].encode()).digest()[-1] % 2 == 0
             mask = outline(image) if by_segmenter else classical(image)[0]
             partial = file.with_suffix(".partial")

@@ -24,7 +24,7 @@ from leukoscope.pipeline import CanceledError as PipelineCanceledError
 from leukoscope.pipeline._cells import ask_cells
 
 from ..data.cache import load_crops
-from ..data.importers.qupath import cut_cells
+from ..data.importers.qupath import cut_slide
 from ..data.manifest import Manifest, Row
 from ..data.splits import assign
 from ..evaluate import predict
@@ -137,7 +137,7 @@ def _cut(
         with opened(one, ready) as (case, slide):
             outlines = case.outlines(one.ids.tolist())
             cells = [(str(cell), said[cell], outlines[cell][0]) for cell in one.ids.tolist()]
-            found = cut_cells(slide, cells, work, "cases", one.group, case.mpp, told)
+            found = cut_slide(slide, cells, work, "cases", one.group, case.mpp, told)
         for row in found:
             cell = int(Path(row.image).stem)
             locked = one in plan.locked

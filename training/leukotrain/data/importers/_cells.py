@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from leukoscope.errors import LeukoscopeError
+from leukoscope.slides import read_picture
 
 from ..manifest import Row
 from ._names import Progress
@@ -20,34 +21,20 @@ from ._names import Progress
 if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
 
-__all__ = ["SMALLEST", "Window", "draw_outlines", "ellipse_mask", "polygon_mask", "read_picture", "save_cell", "window"]
+__all__ = ["Outline", "Window", "cut_cells", "draw_outlines", "ellipse", "polygons", "region", "save_cell"]
 
 SMALLEST: Final = 8  # pixels; what is smaller shows no cell
 _MARGIN: Final = 6  # pixels around a cell
 
 Window = tuple[int, int, int, int]  # y0, y1, x0, x1
 Mask = NDArray[np.bool_]
-
-
-def read_picture(file: Path) -> NDArray[np.uint8]:
-    """Read a picture as uint8 (h, w, 3).
-
-    Raises
-    ------
-    LeukoscopeError
-        It is missing or damaged.
-    """
-    try:
-        with Image.open(file) as image:
-            return np.asarray(image.convert("RGB"))
-    except (OSError, ValueError, SyntaxError) as error:
-        raise LeukoscopeError(f"cannot be read ({error})", "Copy the file anew.", file) from error
+T = TypeVar("T", bound=np.generic)
 
 
 def window(x0: float, y0: float, x1: float, y1: float, shape: Sequence[int]) -> Window | None:
     """Give the whole pixels around a box, cut at the picture's border; None if less than `SMALLEST` is left of it."""
     inside = (max(y0, 0), min(y1, shape[0]), max(x0, 0), min(x1, shape[1]))
-    if not (inside[1] - inside[0] >= SMALLEST and inside[3] - inside[2] >= SMALLEST):  # also false for NaN
+    if not all(map(math.isfinite, (x0, y0, x1, y1))) or min(inside[1] - inside[0], inside[3] - inside[2]) < SMALLEST:
         return None
     return (
         max(0, math.floor(y0) - _MARGIN),
@@ -55,6 +42,43 @@ def window(x0: float, y0: float, x1: float, y1: float, shape: Sequence[int]) -> 
         max(0, math.floor(x0) - _MARGIN),
         min(shape[1], math.ceil(x1) + _MARGIN),
     )
+
+
+def region(image: NDArray[T], at: Window) -> NDArray[T]:
+    """Give what of a picture lies in a window."""
+    return image[at[0] : at[1], at[2] : at[3]]
+
+
+class Outline(NamedTuple):
+    """A cell's outline in a picture.
+
+    Attributes
+    ----------
+    bounds : (x0, y0, x1, y1)
+        The box around it, in pixels.
+    draw : callable
+        Takes a window of the picture, gives the cell in it as a bool array.
+    """
+
+    bounds: tuple[float, float, float, float]
+    draw: Callable[[Window], Mask]
+
+
+def ellipse(x0: float, y0: float, x1: float, y1: float) -> Outline:
+    """Give the ellipse that fills a box: what a box says of a round cell."""
+
+    def draw(at: Window) -> Mask:
+        rows, columns = np.ogrid[at[0] : at[1], at[2] : at[3]]
+        vertical = (rows + 0.5 - (y0 + y1) / 2) / ((y1 - y0) / 2)
+        horizontal = (columns + 0.5 - (x0 + x1) / 2) / ((x1 - x0) / 2)
+        return np.asarray(vertical**2 + horizontal**2 <= 1)
+
+    return Outline((x0, y0, x1, y1), draw)
+
+
+def polygons(geometry: BaseGeometry) -> Outline:
+    """Give the outline of a polygon or several."""
+    return Outline(geometry.bounds, lambda at: polygon_mask(geometry, at))
 
 
 def polygon_mask(geometry: BaseGeometry, at: Window) -> Mask:
@@ -75,12 +99,36 @@ def polygon_mask(geometry: BaseGeometry, at: Window) -> Mask:
     return mask
 
 
-def ellipse_mask(x0: float, y0: float, x1: float, y1: float, at: Window) -> Mask:
-    """Draw the ellipse that fills a box: what a box says of a round cell. Bool array of the window."""
-    rows, columns = np.ogrid[at[0] : at[1], at[2] : at[3]]
-    vertical = (rows + 0.5 - (y0 + y1) / 2) / ((y1 - y0) / 2)
-    horizontal = (columns + 0.5 - (x0 + x1) / 2) / ((x1 - x0) / 2)
-    return np.asarray(vertical**2 + horizontal**2 <= 1)
+def cut_cells(
+    cells: Iterable[tuple[str, str, Outline]],
+    shape: Sequence[int],
+    read: Callable[[Window], NDArray[np.uint8]],
+    work: Path,
+    group: str,
+    source: str,
+    mpp: float,
+) -> list[Row]:
+    """Cut outlined cells out of a picture and write them to the work folder.
+
+    Parameters
+    ----------
+    cells : iterable of (name, label, outline)
+        Names are the files' stems, below the source's folder; cells whose label is "" are left out, and those of which
+        less than `SMALLEST` pixels lie in the picture, either way.
+    shape : (height, width, ...)
+        Of the picture.
+    read : callable
+        Takes a window of it, gives its pixels.
+    work, group, source, mpp
+        For the rows; all are in "train".
+    """
+    out = []
+    for name, label, outline in cells:
+        at = window(*outline.bounds, shape) if label else None
+        if at is not None:
+            paths = save_cell(work, source, name, read(at), outline.draw(at))
+            out.append(Row(*paths, label, group, source, mpp, "train"))
+    return out
 
 
 def save_cell(work: Path, folder: str, name: str, rgb: NDArray[np.uint8], mask: Mask) -> tuple[str, str]:
@@ -101,6 +149,8 @@ def save_cell(work: Path, folder: str, name: str, rgb: NDArray[np.uint8], mask: 
     """
     target = work / folder
     picture, outline = target / f"{name}.png", target / f"{name}-mask.png"
+    if not picture.resolve().is_relative_to(work.resolve()):
+        raise LeukoscopeError("leads out of the work folder", "Call the source by a plain name.", picture)
     try:
         picture.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(rgb).save(picture)

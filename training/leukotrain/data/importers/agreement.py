@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from leukoscope.classification.taxonomy import TAXONOMY
+from leukoscope.slides import read_picture
 
 from ...metrics import auroc, bootstrap
 from ..manifest import ManifestError, Row
 from ..splits import kfold
-from ._cells import read_picture
 from ._names import Progress
 
 __all__ = ["Agreement", "cell_features", "check_polarity", "check_taxonomy", "compare", "features", "single_sourced"]

@@ -12,7 +12,7 @@ from leukoscope.slides import open_slide
 
 from ..manifest import Row
 from ._names import Progress, label_map
-from .qupath import cut_cells, group_of
+from .qupath import cut_slide, group_of
 
 __all__ = ["rows"]
 
@@ -76,4 +76,4 @@ def rows(
                     f"{pixels.name} is not the slide that this case is of", "Give its own, unchanged file.", case
                 )
             of = group or group_of(info.fingerprint)
-            return cut_cells(pixels, cells, work, "cases", of, opened.mpp, progress)
+            return cut_slide(pixels, cells, work, "cases", of, opened.mpp, progress)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
@@ -13,9 +15,10 @@ import shapely
 from numpy.typing import NDArray
 
 from leukoscope.errors import LeukoscopeError
+from leukoscope.slides import read_picture
 
 from ..manifest import Row
-from ._cells import Window, ellipse_mask, polygon_mask, read_picture, save_cell, window
+from ._cells import Outline, cut_cells, ellipse, polygons, region
 from ._names import Progress, label_map, rule
 
 __all__ = ["decode_rle", "rows"]
@@ -62,18 +65,21 @@ def rows(
         A category without a label, or a path without a group.
     """
     try:
-        value = json.loads(annotations.read_text(encoding="utf-8"))
+        value = json.loads(annotations.read_text(encoding="utf-8-sig"))
         names = {int(c["id"]): str(c["name"]) for c in value["categories"]}
         files = {int(i["id"]): str(i["file_name"]) for i in value["images"]}
         cells: dict[int, list[Any]] = {key: [] for key in files}
         for cell in value["annotations"]:
             if not cell.get("iscrowd"):
                 cells[int(cell["image_id"])].append((int(cell["id"]), names[int(cell["category_id"])], cell))
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise LeukoscopeError(f"cannot be read ({error})", "Give COCO's instances as JSON.", annotations) from error
     except KeyError as error:
         cause = f"lacks {error}, or an annotation refers to what is not there"
         raise LeukoscopeError(cause, "Give COCO's instances as JSON.", annotations) from error
+    numbers = Counter(number for found in cells.values() for number, _, _ in found)
+    if twice := [number for number, count in numbers.items() if count > 1]:
+        raise LeukoscopeError(f"several annotations have the id {twice[0]}", "Number them anew.", annotations)
     labels = label_map((name for found in cells.values() for _, name, _ in found), mapping, annotations)
     find = rule(group, source)
     out = []
@@ -81,59 +87,54 @@ def rows(
         pure = PureWindowsPath(file)
         if ".." in pure.parts or pure.anchor:
             raise LeukoscopeError(f"names {file}, outside the pictures' folder", "Correct it.", annotations)
-        wanted = [found for found in cells[key] if labels[found[1]]]
-        image = read_picture(images / file) if wanted else np.empty((0, 0, 3), np.uint8)
-        for number, name, cell in wanted:
-            try:
-                cut = _cut(cell, image.shape)
-            except (ValueError, TypeError, KeyError, IndexError, shapely.errors.GEOSException) as error:
-                cause = f"annotation {number} of {file} has no outline that can be read ({error})"
-                raise LeukoscopeError(cause, "Export the annotations anew.", annotations) from error
-            if cut is None:
-                continue
-            (y0, y1, x0, x1), mask = cut
-            paths = save_cell(work, source, f"{key}-{number}", image[y0:y1, x0:x1], mask)
-            out.append(Row(*paths, labels[name], find(file), source, mpp, "train"))
+        if wanted := [found for found in cells[key] if labels[found[1]]]:
+            image = read_picture(images / file)
+            outlined = (
+                (f"{key}-{number}", labels[name], _outline(cell, image.shape, file, annotations))
+                for number, name, cell in wanted
+            )
+            out += cut_cells(outlined, image.shape, partial(region, image), work, find(file), source, mpp)
         if progress is not None:
             progress(done, len(files))
     return out
 
 
-def _cut(cell: Mapping[str, Any], shape: tuple[int, ...]) -> tuple[Window, NDArray[np.bool_]] | None:
-    outline = cell.get("segmentation")
-    if isinstance(outline, Mapping):
-        full = decode_rle(outline)
-        if full.shape != shape[:2]:
-            raise ValueError(f"its run lengths are of {full.shape}, the picture of {shape[:2]}")
-        inside_y, inside_x = np.flatnonzero(full.any(axis=1)), np.flatnonzero(full.any(axis=0))
-        if not len(inside_y):
-            return None
-        at = window(inside_x[0], inside_y[0], inside_x[-1] + 1, inside_y[-1] + 1, shape)
-        return None if at is None else (at, full[at[0] : at[1], at[2] : at[3]])
-    if outline:
-        parts = [shapely.Polygon(np.asarray(part, float).reshape(-1, 2)) for part in outline]
-        polygons = shapely.MultiPolygon(parts)
-        at = window(*polygons.bounds, shape)
-        return None if at is None else (at, polygon_mask(polygons, at))
-    x, y, width, height = map(float, cell["bbox"])
-    at = window(x, y, x + width, y + height, shape)
-    return None if at is None else (at, ellipse_mask(x, y, x + width, y + height, at))
+def _outline(cell: Mapping[str, Any], shape: tuple[int, ...], picture: str, file: Path) -> Outline:
+    try:
+        outline = cell.get("segmentation")
+        if isinstance(outline, Mapping):
+            full = decode_rle(outline, shape)
+            y, x = np.flatnonzero(full.any(axis=1)), np.flatnonzero(full.any(axis=0))
+            bounds = (x[0], y[0], x[-1] + 1, y[-1] + 1) if len(y) else (0, 0, 0, 0)
+            return Outline(bounds, partial(region, full))
+        if outline:
+            parts = [shapely.Polygon(np.asarray(part, float).reshape(-1, 2)) for part in outline]
+            return polygons(shapely.MultiPolygon(parts))
+        x0, y0, width, height = map(float, cell["bbox"])
+    except (ValueError, TypeError, KeyError, IndexError, shapely.errors.GEOSException) as error:
+        cause = f"annotation {cell['id']} of {picture} has no outline that can be read ({error})"
+        raise LeukoscopeError(cause, "Export the annotations anew.", file) from error
+    return ellipse(x0, y0, x0 + width, y0 + height)
 
 
-def decode_rle(value: Mapping[str, Any]) -> NDArray[np.bool_]:
+def decode_rle(value: Mapping[str, Any], shape: Sequence[int]) -> NDArray[np.bool_]:
     """Draw COCO's run lengths: columns one after the other, background first, as numbers or as their text.
 
     Parameters
     ----------
     value : mapping
         ``size`` (height, width) and ``counts``.
+    shape : (height, width, ...)
+        Of the picture.
 
     Raises
     ------
     ValueError
-        The runs do not fill the picture.
+        They are of another size, or do not fill the picture.
     """
     height, width = map(int, value["size"])
+    if (height, width) != tuple(shape[:2]):
+        raise ValueError(f"its run lengths are of {(height, width)}, the picture of {tuple(shape[:2])}")
     counts = value["counts"]
     runs = _text_runs(counts) if isinstance(counts, str) else [int(c) for c in counts]
     if min(runs, default=0) < 0 or sum(runs) != height * width:

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import shapely
+import numpy as np
+from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-from leukoscope.errors import LeukoscopeError
+from leukoscope.cases._geojson_read import read_geojson
 from leukoscope.slides import Slide, open_slide
 
 from ..manifest import Row
-from ._cells import polygon_mask, save_cell, window
+from ._cells import Outline, Window, cut_cells, polygons
 from ._names import Progress, label_map
 
-__all__ = ["UNCLASSIFIED", "cut_cells", "group_of", "rows"]
+__all__ = ["UNCLASSIFIED", "cut_slide", "group_of", "rows"]
 
 UNCLASSIFIED: Final = "(unclassified)"  # what the mapping calls an object without a class
 
@@ -46,7 +46,7 @@ def rows(
     Parameters
     ----------
     geojson : Path
-        A FeatureCollection, or a list of features, in level-0 pixels; polygons or multipolygons.
+        A FeatureCollection, a list of features or one, also within others, in level-0 pixels; polygons, multipolygons.
     image : Path
         What they were drawn on: anything that `open_slide` opens.
     work : Path
@@ -74,15 +74,15 @@ def rows(
     SettingsError
         A class without a label.
     """
-    cells = _outlines(geojson)
+    cells = [(found.name or UNCLASSIFIED, found.outline) for found in read_geojson(geojson)[0] if found.outline]
     labels = label_map((name for name, _ in cells), mapping, geojson)
     named = [(str(i), labels[name], shape) for i, (name, shape) in enumerate(cells, 1)]
     with open_slide(image, mpp=mpp) as slide:
         scale = slide.mpp if mpp is None else mpp
-        return cut_cells(slide, named, work, source, group or group_of(slide.fingerprint), scale, progress)
+        return cut_slide(slide, named, work, source, group or group_of(slide.fingerprint), scale, progress)
 
 
-def cut_cells(
+def cut_slide(
     slide: Slide,
     cells: list[tuple[str, str, BaseGeometry]],
     work: Path,
@@ -103,39 +103,14 @@ def cut_cells(
     """
     # Two slides may have one name: the fingerprint keeps their cells apart.
     stem = f"{re.sub(r'[^A-Za-z0-9._-]', '_', slide.name)}-{slide.fingerprint[:8]}"
-    out = []
-    for done, (name, label, shape) in enumerate(cells, 1):
-        at = window(*shape.bounds, slide.shape) if label else None
-        if at is not None:
-            y0, y1, x0, x1 = at
-            rgb = slide.read((y0, x0, y1 - y0, x1 - x0))
-            paths = save_cell(work, source, f"{stem}/{name}", rgb, polygon_mask(shape, at))
-            out.append(Row(*paths, label, group, source, math.nan if mpp is None else mpp, "train"))
-        if progress is not None:
-            progress(done, len(cells))
-    return out
 
+    def read(at: Window) -> NDArray[np.uint8]:
+        return slide.read((at[0], at[2], at[1] - at[0], at[3] - at[2]))
 
-def _outlines(file: Path) -> list[tuple[str, BaseGeometry]]:
-    try:
-        value = json.loads(file.read_text(encoding="utf-8"))
-        features = value["features"] if isinstance(value, dict) else value
-        found = []
-        for feature in features:
-            if feature["geometry"]["type"] not in ("Polygon", "MultiPolygon"):
-                continue
-            shape = shapely.from_geojson(json.dumps(feature["geometry"]))
-            if not shape.is_empty:
-                found.append((_class_name(feature.get("properties") or {}), shape))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, shapely.errors.GEOSException) as error:
-        remedy = "Export objects from QuPath as GeoJSON, not compressed."
-        raise LeukoscopeError(f"cannot be read as outlines ({error})", remedy, file) from error
-    return found
+    def outlined() -> Iterator[tuple[str, str, Outline]]:
+        for done, (name, label, shape) in enumerate(cells, 1):
+            yield f"{stem}/{name}", label, polygons(shape)
+            if progress is not None:
+                progress(done, len(cells))
 
-
-def _class_name(properties: Mapping[str, Any]) -> str:
-    name = properties.get("classification")
-    if isinstance(name, Mapping):
-        # QuPath writes a derived class ("Tumor: Positive") as a list of names since 0.5.
-        name = name.get("name") or ": ".join(name.get("names") or ())
-    return str(name) if name else UNCLASSIFIED
+    return cut_cells(outlined(), slide.shape, read, work, group, source, math.nan if mpp is None else mpp)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from leukoscope.errors import LeukoscopeError
-from leukoscope.slides import RED_CELL_UM
+from leukoscope.slides import RED_CELL_UM, read_picture
 
 from ..manifest import Row
-from ._cells import ellipse_mask, read_picture, save_cell, window
+from ._cells import cut_cells, ellipse, region
 from ._names import Progress, label_map, rule
 
 __all__ = ["Box", "read_boxes", "rows"]
@@ -100,13 +101,10 @@ def rows(
             (x1 - x0 + y1 - y0) / 2 for name, x0, y0, x1, y1 in found if name == red_cells and x1 > x0 and y1 > y0
         ]
         scale = RED_CELL_UM / float(np.median(widths)) if widths else mpp
-        for k, (name, x0, y0, x1, y1) in enumerate(found):
-            at = window(x0, y0, x1, y1, image.shape)
-            if at is None or not labels[name]:
-                continue
-            mask = ellipse_mask(x0, y0, x1, y1, at)
-            paths = save_cell(work, source, f"{note.stem}-{k:03d}", image[at[0] : at[1], at[2] : at[3]], mask)
-            out.append(Row(*paths, labels[name], of, source, scale, "train"))
+        outlined = [
+            (f"{note.stem}-{k:03d}", labels[name], ellipse(*corners)) for k, (name, *corners) in enumerate(found)
+        ]
+        out += cut_cells(outlined, image.shape, partial(region, image), work, of, source, scale)
         if progress is not None:
             progress(done, len(notes))
     return out
