@@ -53,9 +53,9 @@ def smear(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_ome_tiff(path, drawn().rgb, mpp=MPP, levels=3)
 
 
-def drawn() -> Any:
+def drawn(seed: int = 3) -> Any:
     mix = (("blast", 0.4), ("lymphocyte", 0.3), ("neutrophil_segmented", 0.3))
-    return small_smear(seed=3, size=SIZE, mpp=MPP, white_cells=12, mix=mix)
+    return small_smear(seed=seed, size=SIZE, mpp=MPP, white_cells=12, mix=mix)
 
 
 @pytest.fixture(scope="session")
@@ -64,9 +64,9 @@ def finished_case(smear: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return drawn_case(smear, tmp_path_factory.mktemp("cases") / "smear.leuko", model="drawn")
 
 
-def drawn_case(smear: Path, folder: Path, **said: Any) -> Path:
+def drawn_case(smear: Path, folder: Path, seed: int = 3, **said: Any) -> Path:
     """Make a case of the cells that were drawn, as if a model had classified them."""
-    truth = drawn()
+    truth = drawn(seed)
     info = SlideInfo.from_slide(open_slide(smear))
     settings = RunSettings(**{"segmenter": "drawn", "classes": CLASSES, "mpp": MPP, "mpp_source": "metadata"} | said)
     masks = Masks(truth.cells, truth.nuclei, np.ones(int(truth.cells.max()), np.float32), MPP, "given")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from leukoscope.hematology import profile_names
 from leukoscope.segmentation import segmenter_names
 from leukoscope.slides import Slide, open_slide
 
-from .settings import user_settings
+from .settings import follow_model, user_settings
 
 __all__ = ["CaseStatus", "Choices", "case_status", "duration", "mpp_in_words", "parse_mpp", "slides_in"]
 
@@ -39,6 +40,7 @@ class Choices:
         self.segmenter = _combo(parent, segmenter_names(), chosen.segmenter)
         self.segmenter.setToolTip("What finds and outlines the cells")
         self.model = _combo(parent, (*model_names(), NO_MODEL), chosen.model, editable=True)
+        follow_model(self._on_model)
         self.model.setToolTip("What names the cells: a shipped model, the folder of a model bundle, or none")
         self.device = _combo(parent, DEVICES, chosen.device)
         self.device.setToolTip("Where the networks run; auto takes a GPU when there is one")
@@ -58,6 +60,10 @@ class Choices:
             "device": self.device.currentText(),
             "profile": self.profile.currentText().strip(),
         }
+
+    def _on_model(self, *_: Any) -> None:
+        with suppress(RuntimeError):  # Qt has deleted it, with the widget
+            self.model.setCurrentText(user_settings().model)
 
     def setEnabled(self, on: bool) -> None:  # noqa: N802
         """Let the fields be changed, or not."""

@@ -22,6 +22,7 @@ __all__ = [
     "next_uncertain",
     "show_counts",
     "show_gallery",
+    "show_retrain",
     "show_review",
 ]
 
@@ -82,6 +83,12 @@ def show_gallery(viewer: Any) -> Any:
 def show_review(viewer: Any) -> Any:
     """Open the Review dock, or bring it to the front; return the widget."""
     _, widget = viewer.window.add_plugin_dock_widget("leukoscope", "Review")
+    return widget
+
+
+def show_retrain(viewer: Any) -> Any:
+    """Open the Retrain dock, or bring it to the front; return the widget."""
+    _, widget = viewer.window.add_plugin_dock_widget("leukoscope", "Retrain")
     return widget
 
 

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import getpass
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["UserSettings", "default_output", "plugin_settings", "prefer_case_reader", "remember", "user_settings"]
+__all__ = [
+    "UserSettings",
+    "default_output",
+    "follow_model",
+    "plugin_settings",
+    "prefer_case_reader",
+    "prefer_model",
+    "remember",
+    "user_settings",
+]
 
 
 @dataclass(frozen=True)
@@ -81,6 +90,21 @@ def remember(**values: Any) -> None:
     if plugin is not None:
         for name, value in values.items():
             setattr(plugin.gallery, name, value)
+
+
+def prefer_model(folder: Path) -> bool:
+    """Choose the model of the next analysis, and of those after it; False where napari knows no plugin settings."""
+    plugin = plugin_settings()
+    if plugin is not None:
+        plugin.analysis.model = str(folder)
+    return plugin is not None
+
+
+def follow_model(callback: Callable[..., None]) -> None:
+    """Have a bound method called when another model is chosen; it is held weakly."""
+    plugin = plugin_settings()
+    if plugin is not None:
+        plugin.analysis.events.model.connect(callback)
 
 
 def default_output(slide_address: str) -> Path:
