@@ -148,12 +148,13 @@ def export(
     geojson: Annotated[bool, typer.Option(help="cells.geojson, for QuPath.")] = False,
     labels: Annotated[bool, typer.Option(help="labels.zarr, OME-Zarr.")] = False,
     report: Annotated[bool, typer.Option(help="report.html.")] = False,
+    pdf: Annotated[bool, typer.Option(help="report.pdf, the same to print and to file.")] = False,
 ) -> None:
     """Write a case's tables, outlines, labels or report."""
     from leukoscope.cases import open_case
 
     with open_case(case_dir) as case:
-        for path in case.export(csv=csv, geojson=geojson, labels=labels, report=report).values():
+        for path in case.export(csv=csv, geojson=geojson, labels=labels, report=report, pdf=pdf).values():
             out.print(str(path), soft_wrap=True)
 
 

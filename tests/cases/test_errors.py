@@ -146,7 +146,7 @@ def test_a_full_disk_while_exporting(case, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr("os.fsync", full)
-        for what in ("csv", "geojson", "report"):
+        for what in ("csv", "geojson", "report", "pdf"):
             with pytest.raises(CaseError) as caught:
                 case.export(**{"csv": False, what: True})
             one_line(caught, "the disk is full")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import re
 import uuid
@@ -16,11 +17,16 @@ import shapely
 import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
+from pypdf import PdfReader
 
 from leukoscope.cases import Case, FieldInfo
 from leukoscope.cases import _log as log
 from leukoscope.cases._export import guarded, write_csv
 from leukoscope.cases._labels import Painter, draw
+from leukoscope.cases._report import report_of
+from leukoscope.cases._report_parts import Examples, Heading, Line, Picture, Report, Row, Table
+from leukoscope.cases._report_pdf import write_pdf
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -191,6 +197,46 @@ def test_report_says_all_and_needs_nothing_else(same_case):
     assert "Not a whole analysis" not in page
 
 
+def test_the_pdf_says_what_the_page_says(same_case, tmp_path):
+    picture = np.full((150, 200, 3), 240, dtype=np.uint8)
+    file = same_case.export(csv=False, pdf=True, overview=picture, folder=tmp_path / "to")["report.pdf"]
+    assert [entry.name for entry in file.parent.iterdir()] == ["report.pdf"]
+    reader = PdfReader(file)
+    said = _words(sheet.extract_text() for sheet in reader.pages)
+    parts = report_of(same_case, overview=picture).parts
+    lines = [part.text for part in parts if isinstance(part, Line) and not part.text.startswith("Written")]
+    tables = [part for part in parts if isinstance(part, Table)]
+    cells = [text for table in tables for texts in (table.head, *(row.texts for row in table.rows)) for text in texts]
+    for text in lines + cells:
+        assert _words([text]) in said, text
+    assert sum(len(sheet.images) for sheet in reader.pages) == 1
+    assert reader.metadata.title == f"{same_case.slide.name} – Leukoscope"
+
+
+def _words(texts):
+    return "".join("".join(texts).split())  # lines are broken anywhere
+
+
+def test_each_page_of_the_pdf_is_marked_for_research_use(tmp_path):
+    tall = np.random.default_rng(0).integers(0, 255, (80, 80, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(tall).save(buffer, "JPEG")
+    some = tuple(Picture(buffer.getvalue(), f"cell {i}") for i in range(6))
+    parts = [Examples(f"class {i} <&> Łž µ–≥ Ж", "#aa0000", some) for i in range(30)]
+    long = Table((Row(("options", "x" * 8000)),), prose=1)
+    report = Report("<b>&", (Heading("A & B"), *parts, Line("w", "warning"), long), "foot <&>")
+    reader = PdfReader(write_pdf(report, tmp_path / "r.pdf"))
+    assert len(reader.pages) > 3
+    for number, sheet in enumerate(reader.pages, start=1):
+        text = sheet.extract_text()
+        assert "For research use only. Not for diagnosis." in text
+        assert f"{number} of {len(reader.pages)}" in text
+        assert "foot <&>" in text
+    everything = "".join(sheet.extract_text() for sheet in reader.pages)
+    assert "class 29 <&> Łž µ–≥ Ж" in everything
+    assert everything.count("x") >= 8000
+
+
 def test_report_of_an_empty_or_partial_case(tmp_path, slide, settings):
     odd = replace(slide, name="<b>&")
     with Case.create(tmp_path / "a.leuko", odd, settings) as case:
@@ -198,6 +244,9 @@ def test_report_of_an_empty_or_partial_case(tmp_path, slide, settings):
         assert "<b>&" not in page
         assert "no cells" in page
         assert "Not a whole analysis" in page
+        sheet = PdfReader(case.export(csv=False, pdf=True)["report.pdf"]).pages[0].extract_text()
+        assert "<b>&" in sheet
+        assert "Not a whole analysis" in sheet
         assert pd.read_csv(case.path / "cells.csv").empty
         assert case.export(csv=False, geojson=True, labels=True)
 

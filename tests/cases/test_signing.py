@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from pypdf import PdfReader
 
 from leukoscope.cases import Case, open_case
 from leukoscope.errors import CaseError
@@ -126,7 +127,7 @@ def test_a_signature_keeps_what_was_signed(case):
     case.relabel(1, "monocyte", "mk")
     signature = case.sign("Dr. <K>")
     assert signature.folder == case.path / "signed" / "1"
-    assert sorted(file.name for file in signature.folder.iterdir()) == ["counts.csv", "report.html"]
+    assert sorted(file.name for file in signature.folder.iterdir()) == ["counts.csv", "report.html", "report.pdf"]
     for name, digest in signature.files.items():
         file = signature.folder / name
         assert hashlib.sha256(file.read_bytes()).hexdigest() == digest
@@ -139,6 +140,9 @@ def test_a_signature_keeps_what_was_signed(case):
     assert "research use only" in text
     assert signature.verdict in text
     assert pd.read_csv(signature.folder / "counts.csv")["counted"].sum() == 4
+    pages = [sheet.extract_text() for sheet in PdfReader(signature.folder / "report.pdf").pages]
+    assert f"Signed by Dr. <K>, {signature.at}: report 1 of this case" in " ".join(pages[0].split())
+    assert all("report 1, signed by Dr. <K>" in text for text in pages)
     assert case.verify() == signature.verify() == ()
     case.close()
     with open_case(case.path, readonly=True) as again:
@@ -254,8 +258,11 @@ def test_whatever_happens_to_a_signed_file_is_seen(case):
     report.chmod(0o644)
     report.write_text("blasts 0 %")
     (signature.folder / "counts.csv").unlink()
+    (signature.folder / "report.pdf").chmod(0o644)
+    (signature.folder / "report.pdf").write_bytes(b"%PDF")
     assert case.verify() == (
         "signed/1/report.html is not as it was signed",
+        "signed/1/report.pdf is not as it was signed",
         "signed/1/counts.csv cannot be read (No such file or directory)",
     )
     (case.path / "signed" / "7").mkdir()

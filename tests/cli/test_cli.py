@@ -69,8 +69,9 @@ def test_analyze_prints_the_count_and_leaves_the_case(smear: Path, tmp_path: Pat
 def test_export_writes_what_is_asked_for(smear: Path, tmp_path: Path) -> None:
     leukoscope("analyze", smear, "--out", tmp_path, "--segmenter", "watershed", "--model", "none", "--quiet")
     case = tmp_path / "smear.leuko"
-    result = leukoscope("export", case, "--no-csv", "--geojson", "--report")
+    result = leukoscope("export", case, "--no-csv", "--geojson", "--report", "--pdf")
     assert result.returncode == 0, result.stderr
+    assert (case / "report.pdf").read_bytes().startswith(b"%PDF-")
     assert (case / "cells.geojson").is_file()
     assert "esearch use only" in (case / "report.html").read_text(encoding="utf-8")
 

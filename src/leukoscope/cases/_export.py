@@ -13,7 +13,8 @@ from ..hematology import Profile
 from ._files import whole_file
 from ._geojson import write_geojson
 from ._labels import write_labels
-from ._report import write_report
+from ._report import report_of
+from ._report_html import write_html
 from ._signature import SIGNED
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def export(
     geojson: bool,
     labels: bool,
     report: bool,
+    pdf: bool,
 ) -> dict[str, Path]:
     """Write what was asked for; see `Case.export`."""
     if (case.path / SIGNED).resolve() in (folder.resolve(), *folder.resolve().parents):
@@ -50,8 +52,14 @@ def export(
         written["cells.geojson"] = write_geojson(case, folder / "cells.geojson")
     if labels:
         written["labels.zarr"] = write_labels(case, folder / "labels.zarr")
-    if report:
-        written["report.html"] = write_report(case, folder / "report.html", profile, overview)
+    if report or pdf:
+        said = report_of(case, profile, overview)
+        if report:
+            written["report.html"] = write_html(said, folder / "report.html")
+        if pdf:
+            from ._report_pdf import write_pdf  # half a second to import
+
+            written["report.pdf"] = write_pdf(said, folder / "report.pdf")
     return written
 
 

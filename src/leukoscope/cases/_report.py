@@ -1,13 +1,10 @@
-"""A report of one case: one HTML page that needs nothing else, and says that it is for research use only."""
+"""What the report of a case says; `_report_html` and `_report_pdf` write it."""
 
 from __future__ import annotations
 
-import base64
 import io
 import json
-from html import escape
-from pathlib import Path
-from string import Template
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -15,39 +12,16 @@ from numpy.typing import NDArray
 
 from ..errors import LeukoscopeError
 from ..hematology import Differential, Profile
-from ._files import whole_file
 from ._log import now
+from ._report_parts import Examples, Heading, Line, Part, Picture, Report, Row, Table
 from ._signature import SIGNED
 
 if TYPE_CHECKING:
     from .case import Case
 
-__all__ = ["Seal", "write_report"]
+__all__ = ["Seal", "report_of"]
 
 _EXAMPLES = 6
-_PAGE = Template("""<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><title>$name – Leukoscope</title><style>
-body { font: 15px/1.45 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
-table { border-collapse: collapse; margin: 0.5rem 0 1.5rem } th, td { padding: 0.25rem 0.8rem; text-align: right }
-th:first-child, td:first-child, td.text, th.text { text-align: left } tr { border-bottom: 1px solid #ddd }
-.chip { display: inline-block; width: 0.8em; height: 0.8em; border: 1px solid #888; margin-right: 0.5em }
-.verdict { font-size: 1.3em; font-weight: 600 } .only { background: #fff3cd; padding: 0.5rem 1rem }
-.warn { background: #fde2e2; padding: 0.5rem 1rem } img { max-width: 100% } figure { margin: 0 0 1rem }
-.gallery img { height: 72px; margin: 2px } dt { font-weight: 600 } pre { white-space: pre-wrap; font-size: 13px }
-</style></head><body>
-<h1>$name</h1>
-<p class="only">For research use only. Not for diagnosis.</p>
-$warning
-$signature
-<p class="verdict">$verdict</p>
-<p>$summary</p>
-<h2>Differential</h2>$differential
-<h2>Not in the denominator</h2>$ledger
-$pictures
-<h2>How it was made</h2>$settings
-<p>Written $time.</p>
-</body></html>
-""")
 
 
 class Seal(NamedTuple):
@@ -59,39 +33,32 @@ class Seal(NamedTuple):
     review: str
 
 
-def write_report(
+def report_of(
     case: Case,
-    target: Path,
     profile: str | Profile | None = None,
     overview: NDArray[np.uint8] | None = None,
     seal: Seal | None = None,
-) -> Path:
-    """Write the report; without an overview (uint8 (Y, X, 3), the whole slide), one is read if the slide is at hand.
+) -> Report:
+    """Put together a report; without an overview (uint8 (Y, X, 3), the whole slide), one is read if the slide is there.
 
     With a seal it is the signed report; without one it says where that is, or that there is none.
     """
-    count = case.differential(profile)
-    slide = _slide(case)
+    count, slide = case.differential(profile), _slide(case)
     if overview is None and slide is not None:
         overview = slide.overview(1024)
-    pictures = "" if overview is None else _overview(case, overview)
-    if slide is not None:
-        pictures += _gallery(case, slide)
-    page = _PAGE.substitute(
-        name=escape(case.slide.name),
-        warning="" if case.complete else f'<p class="warn">Not a whole analysis: {escape(case.status)}.</p>',
-        signature=_signature(case, seal),
-        verdict=escape(count.verdict),
-        summary=escape(_summary(case, count)),
-        differential=_differential(case, count),
-        ledger=_ledger(case, count),
-        pictures=pictures,
-        settings=_settings(case),
-        time=seal.at if seal else now(),
-    )
-    with whole_file(target) as part:
-        part.write_text(page, encoding="utf-8")
-    return target
+    at = seal.at if seal else now()
+    parts: list[Part] = [] if case.complete else [Line(f"Not a whole analysis: {case.status}.", "warning")]
+    parts += _signature(case, seal)
+    parts += [Line(count.verdict, "verdict"), Line(_summary(case, count))]
+    parts += [Heading("Differential"), *_differential(case, count)]
+    parts += [Heading("Not in the denominator"), _ledger(case, count)]
+    if overview is not None:
+        parts += [Heading("Overview"), _overview(case, overview)]
+    if slide is not None and len(case):
+        parts += [Heading("Examples"), *_gallery(case, slide)]
+    parts += [Heading("How it was made"), _settings(case), Line(f"Written {at}.")]
+    signed = f"report {seal.number}, signed by {seal.reviewer}" if seal else "not a signed report"
+    return Report(case.slide.name, tuple(parts), f"{case.slide.name} · {signed} · {at}")
 
 
 _REVIEWED = {
@@ -102,7 +69,7 @@ _REVIEWED = {
 }
 
 
-def _signature(case: Case, seal: Seal | None) -> str:
+def _signature(case: Case, seal: Seal | None) -> Iterator[Line]:
     past, amendments = case.signatures, case.amendments
     if seal:
         text = f"Signed by {seal.reviewer}, {seal.at}: report {seal.number} of this case, {_REVIEWED[seal.review]}."
@@ -113,11 +80,9 @@ def _signature(case: Case, seal: Seal | None) -> str:
         text = f"Not signed. Amendment {len(amendments)} is open since report {past[-1].number}."
     else:
         text = "Not signed."
-    lines = [f"<p><b>{escape(text)}</b></p>"]
+    yield Line(text, "strong")
     for event in amendments:
-        detail = f"Amendment {event.detail['number']} ({event.reviewer}, {event.at}): {event.detail['reason']}"
-        lines.append(f"<p>{escape(detail)}</p>")
-    return "".join(lines)
+        yield Line(f"Amendment {event.detail['number']} ({event.reviewer}, {event.at}): {event.detail['reason']}")
 
 
 def _summary(case: Case, count: Differential) -> str:
@@ -131,40 +96,30 @@ def _summary(case: Case, count: Differential) -> str:
     return text
 
 
-def _chip(case: Case, label: str) -> str:
-    return f'<span class="chip" style="background:{case.taxonomy.color(label)}"></span>'
-
-
-def _differential(case: Case, count: Differential) -> str:
+def _differential(case: Case, count: Differential) -> tuple[Part, ...]:
     rows = []
     for label, percent in count.percent.items():
         low, high = count.interval(label)
-        name = _chip(case, label) + escape(case.taxonomy.name(label))
-        cells = f"<td>{count.counts[label]}</td><td>{percent:.1f}</td><td>{low:.1f}–{high:.1f}</td>"
-        rows.append(f"<tr><td>{name}</td>{cells}</tr>")
+        texts = (case.taxonomy.name(label), str(count.counts[label]), f"{percent:.1f}", f"{low:.1f}–{high:.1f}")
+        rows.append(Row(texts, case.taxonomy.color(label)))
     if not rows:
-        return "<p>No cell is counted.</p>"
-    head = "<tr><th>Class</th><th>Cells</th><th>%</th><th>95 % interval (Clopper–Pearson)</th></tr>"
+        return (Line("No cell is counted."),)
+    head = ("Class", "Cells", "%", "95 % interval (Clopper–Pearson)")
     thresholds = "; ".join(f"{t.percent:g} %: {t.name}" for t in count.profile.thresholds)
-    note = (
-        f"<p>Profile {escape(count.profile.name)}, at least {count.profile.min_cells} cells. {escape(thresholds)}.</p>"
-    )
-    return f"<table>{head}{''.join(rows)}</table>{note}"
+    note = f"Profile {count.profile.name}, at least {count.profile.min_cells} cells. {thresholds}."
+    return Table(tuple(rows), head), Line(note)
 
 
-def _ledger(case: Case, count: Differential) -> str:
-    rows = [
-        f"<tr><td>{_chip(case, entry.label)}{escape(case.taxonomy.name(entry.label))}</td><td>{entry.count}</td>"
-        f'<td class="text">{escape(entry.reason)}</td></tr>'
+def _ledger(case: Case, count: Differential) -> Part:
+    rows = tuple(
+        Row((case.taxonomy.name(entry.label), str(entry.count), entry.reason), case.taxonomy.color(entry.label))
         for entry in count.ledger
         if entry.count
-    ]
-    if not rows:
-        return "<p>Nothing was left out.</p>"
-    return f'<table><tr><th>Class</th><th>Cells</th><th class="text">Why</th></tr>{"".join(rows)}</table>'
+    )
+    return Table(rows, ("Class", "Cells", "Why"), prose=2) if rows else Line("Nothing was left out.")
 
 
-def _settings(case: Case) -> str:
+def _settings(case: Case) -> Table:
     from .. import __version__
 
     settings, run = case.settings, case.run
@@ -179,8 +134,7 @@ def _settings(case: Case) -> str:
         "Options": json.dumps(dict(settings.options), ensure_ascii=False, sort_keys=True),
         "Notes": json.dumps(dict(settings.notes), ensure_ascii=False, sort_keys=True),
     }
-    cells = (f"<tr><td>{escape(k)}</td><td class='text'>{escape(str(v))}</td></tr>" for k, v in rows.items())
-    return f"<table>{''.join(cells)}</table>"
+    return Table(tuple(Row((name, str(value))) for name, value in rows.items()), prose=1)
 
 
 def _mpp_source(case: Case) -> str:
@@ -198,7 +152,7 @@ def _slide(case: Case) -> Any:
         return None
 
 
-def _overview(case: Case, picture: NDArray[np.uint8]) -> str:
+def _overview(case: Case, picture: NDArray[np.uint8]) -> Picture:
     from PIL import Image, ImageDraw
 
     image = Image.fromarray(picture).convert("RGB")
@@ -209,15 +163,14 @@ def _overview(case: Case, picture: NDArray[np.uint8]) -> str:
     radius = max(1.5, image.width / 400)
     for x, y, label in zip(table["x"] * scale, table["y"] * scale, table["label"], strict=True):
         pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=case.taxonomy.color(label))
-    return f'<h2>Overview</h2><figure><img alt="the slide, a dot for each cell" src="{_uri(image)}"></figure>'
+    return Picture(_jpeg(image), "the slide, a dot for each cell")
 
 
-def _gallery(case: Case, slide: Any) -> str:
+def _gallery(case: Case, slide: Any) -> Iterator[Examples]:
     from PIL import Image
 
     table = case.cells
     outlines = case.outlines()
-    parts = ["<h2>Examples</h2>"]
     for label in case.taxonomy.order(set(table["label"])):
         ids = table["cell_id"][table["label"] == label].to_numpy()
         some = ids[np.linspace(0, len(ids) - 1, min(_EXAMPLES, len(ids))).astype(int)]  # evenly: not the best ones only
@@ -229,13 +182,11 @@ def _gallery(case: Case, slide: Any) -> str:
             pixels = slide.read((y, x, int(bottom + margin) - y + 1, int(right + margin) - x + 1))
             image = Image.fromarray(np.asarray(pixels))
             image.thumbnail((144, 144))
-            pictures.append(f'<img alt="cell {cell}" title="cell {cell}" src="{_uri(image)}">')
-        name = escape(case.taxonomy.name(label))
-        parts.append(f'<p class="gallery">{_chip(case, label)}{name}<br>{"".join(pictures)}</p>')
-    return "".join(parts) if len(table) else ""
+            pictures.append(Picture(_jpeg(image), f"cell {cell}"))
+        yield Examples(case.taxonomy.name(label), case.taxonomy.color(label), tuple(pictures))
 
 
-def _uri(image: Any) -> str:
+def _jpeg(image: Any) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=88)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+    return buffer.getvalue()

@@ -15,7 +15,8 @@ from ..errors import CaseError
 from ..hematology import Profile
 from . import _log
 from ._export import write_csv
-from ._report import Seal, write_report
+from ._report import Seal, report_of
+from ._report_html import write_html
 from ._sampling import SampledCase
 from ._signature import SIGNED, Signature, folders, kept, sha256
 from .records import Event
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from .case import Case
 
 __all__ = ["SignedCase"]
+
+_FILES = ("report.html", "report.pdf", "counts.csv")
 
 
 class SignedCase(SampledCase):
@@ -38,8 +41,8 @@ class SignedCase(SampledCase):
     ) -> Signature:
         """Sign the count: its report and counts are kept as they are, and labels change only after an amendment.
 
-        ``report.html`` and ``counts.csv`` go into ``signed/<number>/``, which nothing writes again; their SHA-256 is in
-        the log.
+        ``report.html``, ``report.pdf`` and ``counts.csv`` go into ``signed/<number>/``, which nothing writes again;
+        their SHA-256 is in the log.
 
         Parameters
         ----------
@@ -62,6 +65,8 @@ class SignedCase(SampledCase):
             If a cell is unidentified, or one that must be reviewed is not; if the analysis is not complete, the case is
             signed already, nobody is named, or the case cannot be written. Nothing has changed then.
         """
+        from ._report_pdf import write_pdf  # half a second to import
+
         with self._store.mutex:
             self._check_writable()
             _check_said(reviewer, "a signature needs a name", self.path)
@@ -76,8 +81,9 @@ class SignedCase(SampledCase):
             count = self.differential(chosen)
             case = cast("Case", self)
             with kept(self.path / SIGNED / str(number)) as (part, keep):
-                seal = Seal(number, reviewer, at, asked)
-                write_report(case, part / "report.html", chosen, overview, seal)
+                report = report_of(case, chosen, overview, Seal(number, reviewer, at, asked))
+                write_html(report, part / "report.html")
+                write_pdf(report, part / "report.pdf")
                 write_csv(count.table(), part / "counts.csv")
                 detail = {
                     "number": number,
@@ -87,7 +93,7 @@ class SignedCase(SampledCase):
                     "counts": dict(count.counts),
                     "denominator": count.denominator,
                     "verdict": count.verdict,
-                    "files": {name: sha256(part / name) for name in ("report.html", "counts.csv")},
+                    "files": {name: sha256(part / name) for name in _FILES},
                 }
                 with self._store.transaction() as db:
                     event = _log.append(db, self._draft("sign", at=at, reviewer=reviewer, detail=detail))

@@ -118,6 +118,7 @@ class Case(AnalyzedCase):
         geojson: bool = False,
         labels: bool = False,
         report: bool = False,
+        pdf: bool = False,
         folder: str | os.PathLike[str] | None = None,
         profile: str | Profile | None = None,
         overview: NDArray[np.uint8] | None = None,
@@ -134,6 +135,8 @@ class Case(AnalyzedCase):
             ``labels.zarr``, OME-Zarr 0.5, a pyramid of cell ids.
         report : bool
             ``report.html``, one page that needs nothing else.
+        pdf : bool
+            ``report.pdf``, the same to print and to file.
         folder : path, optional
             Where to; the case's own folder by default.
         profile : str or Profile, optional
@@ -152,7 +155,7 @@ class Case(AnalyzedCase):
             If the folder cannot be written or the disk is full; files that were there before are untouched then.
         """
         target = Path(folder).absolute() if folder else self.path
-        what = {"csv": csv, "geojson": geojson, "labels": labels, "report": report}
+        what = {"csv": csv, "geojson": geojson, "labels": labels, "report": report, "pdf": pdf}
         return _export.export(self, target, profile, overview, **what)
 
     def import_geojson(self, path: str | os.PathLike[str], reviewer: str | None = None) -> Imported:

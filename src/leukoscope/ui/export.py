@@ -18,6 +18,7 @@ CHOICES = (
     ("geojson", "Outlines for QuPath: cells.geojson", True),
     ("labels", "Label image: labels.zarr", False),
     ("report", "Report: report.html", True),
+    ("pdf", "Report to print and to file: report.pdf", False),
 )
 
 
@@ -58,9 +59,16 @@ def ask_and_export(case: Case, parent: QWidget | None = None) -> None:
     dialog.deleteLater()
 
 
-def export(case: Case, csv: bool = False, geojson: bool = False, labels: bool = False, report: bool = False) -> None:
+def export(
+    case: Case,
+    csv: bool = False,
+    geojson: bool = False,
+    labels: bool = False,
+    report: bool = False,
+    pdf: bool = False,
+) -> None:
     """Write a case's files; a notification says where they are, or what went wrong."""
     with reporting_errors():
-        paths = case.export(csv=csv, geojson=geojson, labels=labels, report=report)
+        paths = case.export(csv=csv, geojson=geojson, labels=labels, report=report, pdf=pdf)
         names = ", ".join(paths) or "nothing"
         say(f"Exported {names} to {case.path}")
