@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import shapely
 
-from leukoscope.cases import CellRow
+from leukoscope.cases import CellRow, open_case
 from leukoscope.errors import SettingsError
 from leukoscope.ui import session_of
 from leukoscope.ui._napari import camera
@@ -85,9 +85,15 @@ def test_a_window_shows_the_cells_that_lie_in_it(session: Any) -> None:
         for cell, (outline, _) in case.outlines().items()
         if not shapely.box(part.origin[1], part.origin[0], part.origin[1] + 400, part.origin[0] + 400).covers(outline)
     ]
-    assert not np.isin(part.labels, cut_ones).any()
+    assert set(part.ids[np.unique(part.labels)]) == {0, *case.ids} - set(cut_ones)
     painted = np.where(part.locked, 99, part.labels)
     assert part.changes(painted).removed == ()  # nobody paints over them
+    assert part.labels.dtype == np.uint16  # 32 bits cost numba's compiler when napari first draws them
+    for cell in set(part.ids[part.labels[part.labels > 0]]):
+        y, x = middle(case, cell)
+        assert part.ids[part.labels[y - part.origin[0], x - part.origin[1]]] == cell
+        gone = np.where(part.ids[part.labels] == cell, 0, part.labels)
+        assert part.changes(gone)[:3] == ((cell,), (), ())
     with pytest.raises(SettingsError, match="beside the slide"):
         Window.around(case, (-5, 10))
 
@@ -239,3 +245,19 @@ def test_a_signed_case_and_a_blinded_reading_are_not_edited(
     case.sign("Dr. K", review="none")
     dock.begin()
     assert "signed" in notes[-1]
+
+
+def test_a_window_where_no_cell_is(tmp_path: Path, finished_case: Path) -> None:
+    with open_case(finished_case, readonly=True) as case:
+        bounds = [outline.bounds for outline, _ in case.outlines().values()]
+        spots = ((y, x) for y in range(0, SIZE, 25) for x in range(0, SIZE, 25))
+        free = next(
+            (y, x)
+            for y, x in spots
+            if not any(a < x + 12 and x < c and b < y + 12 and y < d for a, b, c, d in bounds)
+            and 6 < x < SIZE - 12
+            and 6 < y < SIZE - 12
+        )
+        window = Window.around(case, (free[0] + 5.0, free[1] + 5.0), side=10)
+    assert not window.labels.any()
+    assert window.changes(window.labels).removed == ()

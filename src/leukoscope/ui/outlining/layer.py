@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.utils import CyclicLabelColormap
+from napari.utils import Colormap
 
 from .strokes import Stroke, cut, join, line_mask
 
@@ -20,7 +20,7 @@ NAME = "outlines to edit"
 GUIDE = "locked"
 FRAME_PX = 4
 # nothing; cells that the border cuts; the frame, and the line that is being drawn
-_GUIDE = CyclicLabelColormap(colors=np.array([[0, 0, 0, 0], [0.35, 0.35, 0.35, 1], [1, 0.84, 0.1, 1]], np.float32))
+_GUIDE = Colormap(np.array([[0, 0, 0, 0], [0.35, 0.35, 0.35, 1], [1, 0.84, 0.1, 1]], np.float32), name="guide")
 
 
 class EditLayers:
@@ -35,8 +35,10 @@ class EditLayers:
 
     Attributes
     ----------
-    edit, guide : Labels
-        The layers.
+    edit : Labels
+        Drawn in.
+    guide : Image
+        Looked at.
     """
 
     def __init__(self, session: Session, window: Window) -> None:
@@ -49,10 +51,8 @@ class EditLayers:
             edge[:FRAME_PX] = edge[-FRAME_PX:] = 2
         about = {"leukoscope": {"outlines": session.case.path if session.case else None}}
         self.edit: Any = self._viewer.add_labels(window.labels.copy(), name=NAME, opacity=0.45, metadata=about, **place)
-        self.guide: Any = self._viewer.add_labels(
-            self._fixed.copy(), name=GUIDE, opacity=0.6, colormap=_GUIDE, metadata=about, **place
-        )
-        self.guide.editable = False
+        look = {"colormap": _GUIDE, "contrast_limits": (0, 2), "blending": "translucent", "opacity": 0.6}
+        self.guide: Any = self._viewer.add_image(self._fixed.copy(), name=GUIDE, metadata=about, **look, **place)
         self.edit.brush_size = 12
         self.edit.selected_label = self.free_label()
         self._stroke: Callable[[Stroke], None] | None = None

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import shapely
 from scipy import ndimage
 
+from leukoscope.cases._labels import draw
 from leukoscope.errors import SettingsError
 from leukoscope.segmentation import Masks
 from leukoscope.segmentation.outlines import found_cells
@@ -27,7 +28,8 @@ SMALLEST_UM2 = 5.0  # of a platelet; what is smaller slipped off the brush
 _REACH_PX, _SMALLEST_PX = 240.0, 80.0  # where µm per pixel is not known
 _HALF = 0.5
 
-Labels = npt.NDArray[np.int32]
+Labels = npt.NDArray[np.uint16]
+Ids = npt.NDArray[np.int64]
 
 
 class Changes(NamedTuple):
@@ -59,8 +61,11 @@ class Window:
     ----------
     origin : (int, int)
         (y, x) of its first pixel, level 0.
-    labels : int32 array (h, w)
-        The ids of the cells that lie in it whole; 0 elsewhere. Read-only.
+    labels : uint16 array (h, w)
+        The cells that lie in it whole, numbered from 1; 0 elsewhere. Read-only. Small numbers, not ids: napari draws
+        32 bits only after numba has compiled what folds them, seconds the first time.
+    ids : int64 array
+        The cell of each number; 0 of 0.
     locked : bool array (h, w)
         Where cells are that its border cuts: they stay as they are.
     smallest : float
@@ -69,6 +74,7 @@ class Window:
 
     origin: tuple[int, int]
     labels: Labels
+    ids: Ids
     locked: npt.NDArray[np.bool_]
     smallest: float
 
@@ -99,19 +105,24 @@ class Window:
         )
         table, reach = case.cells, REACH_UM / case.mpp if case.mpp else _REACH_PX
         near = table["x"].between(x - reach, x + width + reach) & table["y"].between(y - reach, y + height + reach)
-        painter = case.painter(table["cell_id"][near])
-        labels = painter.paint(0, y, x, height, width)
-        left, top, right, bottom = shapely.bounds(painter.geometries).reshape(-1, 4).T
+        found = case.outlines(table["cell_id"][near])
+        cells = np.empty(len(found), dtype=object)
+        cells[:] = [cell for cell, _ in found.values()]
+        drawn = np.zeros((height, width), np.int32)
+        draw(drawn, cells, np.arange(1, len(found) + 1), origin=(y, x))
+        left, top, right, bottom = shapely.bounds(cells).reshape(-1, 4).T
         cut = (left < x) | (top < y) | (right > x + width) | (bottom > y + height)
-        locked: npt.NDArray[np.bool_] = np.isin(labels, painter.ids[cut])
-        labels[locked] = 0
+        whole = np.where(cut, 0, np.arange(1, len(found) + 1))
+        labels: Labels = np.concatenate([[0], whole]).astype(np.uint16)[drawn]
         labels.setflags(write=False)
-        return cls((y, x), labels, locked, SMALLEST_UM2 / case.mpp**2 if case.mpp else _SMALLEST_PX)
+        ids = np.array([0, *found], np.int64)
+        locked: npt.NDArray[np.bool_] = np.concatenate([[False], cut])[drawn]
+        return cls((y, x), labels, ids, locked, SMALLEST_UM2 / case.mpp**2 if case.mpp else _SMALLEST_PX)
 
     def changes(self, now: npt.NDArray[Any]) -> Changes:
         """Compare the labels with those that the case has.
 
-        A label of the case that looks otherwise is a cell drawn anew; what lies for the most part on one was cut from
+        A label of a cell that looks otherwise is a cell drawn anew; what lies for the most part on one was cut from
         it, and one that has gone for the most part into another was merged with it.
 
         Parameters
@@ -124,7 +135,7 @@ class Window:
         SettingsError
             If a label is too small for a cell.
         """
-        now = np.where(self.locked, 0, now).astype(np.int32)
+        now = np.where(self.locked, 0, now).astype(np.uint16)
         differs = now != self.labels
         touched = np.union1d(now[differs], self.labels[differs])
         touched = touched[touched > 0]
@@ -141,8 +152,11 @@ class Window:
             for piece in pieces:
                 own = {label}.intersection(removed.tolist())
                 outlines.append(_outline(piece, self.origin))
-                sources.append(tuple(sorted(own | self._came(piece, removed, gone))))
-        return Changes(tuple(removed.tolist()), tuple(outlines), tuple(sources), crumbs)
+                sources.append(self._cells(sorted(own | self._came(piece, removed, gone))))
+        return Changes(self._cells(removed), tuple(outlines), tuple(sources), crumbs)
+
+    def _cells(self, labels: Labels | list[int]) -> tuple[int, ...]:
+        return tuple(self.ids[labels].tolist())
 
     def _pieces(self, now: Labels, label: int, box: tuple[slice, slice]) -> tuple[list[npt.NDArray[np.bool_]], int]:
         """Return the pieces of a label, the largest first, as masks of the window, and how many were too small."""
