@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -98,3 +99,27 @@ def test_an_update_that_fails_leaves_the_case_as_it_was(old, monkeypatch):
     with open_case(old) as case:  # whoever failed let go of it
         assert not case.readonly
         shows_what_it_did(case)
+
+
+def test_a_case_of_version_2_keeps_every_event(tmp_path, case):
+    folder = tmp_path / "two.leuko"
+    folder.mkdir()
+    with closing(sqlite3.connect(folder / "case.sqlite")) as db:
+        db.executescript((GOLDEN / "version2.sql").read_text(encoding="utf-8"))
+    with open_case(folder, readonly=True) as reader:
+        events, labels = reader.events, reader.labels(reader.ids)
+        assert reader.taken is None
+    assert [event.kind for event in events] == [
+        *("relabel", "undo", "relabel", "read", "sample", "outline", "sign", "amend"),
+    ]
+    assert tables(folder)[1] == (2,)
+    with open_case(folder) as again:
+        assert again.events == events
+        assert again.labels(again.ids) == labels
+        assert again.ids == [1, 2, 3, 5]
+        assert again.second_reader("al").read == {2: "monocyte"}
+        assert again.set_taken(datetime.date(2024, 2, 1), "mk").id == len(events) + 1
+    assert tables(folder) == tables(case.path)
+    with open_case(folder, readonly=True) as reader:
+        assert reader.taken == datetime.date(2024, 2, 1)
+        assert reader.events[:-1] == events

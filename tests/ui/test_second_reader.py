@@ -327,11 +327,19 @@ def test_a_series_says_what_has_changed(dock: Any, session: Any, case_dir: Path,
     series = dock.series
     series._add_here()
     series.add(other)
+    assert all(row[0].endswith("(file)") for row in series.model.rows)
     series.model.setData(series.model.index(0, 0), QDate(2024, 5, 1))
     row = next(i for i, count in enumerate(series._rows) if count.path != other)
     series.set_day(row, series._rows[row].day.replace(year=2023, month=2, day=3))
     expected = change((now.blasts, now.denominator), (later.blasts, later.denominator))
     assert [count.path.name for count in series._rows] == [case_dir.name, "later.leuko"]
+    assert series.model.rows[0][0] == "2023-02-03"
+    assert series.model.rows[1][0].endswith("(file)")
+    series.set_day(1, series._rows[1].day.replace(year=2024, month=5, day=1))
+    assert [row[0] for row in series.model.rows] == ["2023-02-03", "2024-05-01"]
+    assert str(session.case.taken) == "2023-02-03"  # kept in the case, not in the dock
+    with open_case(other, readonly=True) as case:
+        assert str(case.taken) == "2024-05-01"
     assert series.model.rows[0][2] == "–"
     said = f"{expected.points:+.1f} ({expected.low:+.1f}…{expected.high:+.1f})".replace("-", "−")
     assert series.model.rows[1][3].startswith(said)

@@ -28,7 +28,7 @@ class Event:
         Ascending.
     at : str
         When, ISO 8601, UTC.
-    kind : {"relabel", "outline", "undo", "redo", "carry", "read", "sample", "sign", "amend"}
+    kind : {"relabel", "outline", "undo", "redo", "carry", "read", "sample", "date", "sign", "amend"}
         What happened.
     run : int
         The run whose cells were shown; for "carry", the run they were carried to.

@@ -56,6 +56,8 @@ def _said(event: Event) -> str:
         return f"report {event.detail['number']}: {event.detail['verdict']}"
     if event.kind == "amend":
         return f"amendment {event.detail['number']}: {event.detail['reason']}"
+    if event.kind == "date":
+        return f"smear of {event.detail['day']}"
     if event.kind == "carry":
         lost = sum(entry.to is None for entry in event.carried)
         return f"{len(event.carried) - lost} found again, {lost} not"

@@ -215,14 +215,6 @@ class CaseReader:
         with self._store.mutex:
             return self._labels_by(self._known(ids))
 
-    def reviewed(self, ids: Iterable[int]) -> dict[int, Event | None]:
-        """Return the event that the label of each of these shown cells comes from, by id; None where it is the model's.
-
-        It takes as long as there are ids, where `cells` makes the whole table.
-        """
-        with self._store.mutex:
-            return {cell: self._review.label(cell) for cell in self._known(ids)}
-
     def _labels_by(self, ids: Iterable[int], hand: Hand | None = None) -> dict[int, str]:
         """Return the labels of shown cells in the eyes of a hand: its own, else the model's."""
         return self._named({cell: self._review.label(cell, hand) for cell in ids})

@@ -49,6 +49,8 @@ def report_of(
     at = seal.at if seal else now()
     parts: list[Part] = [] if case.complete else [Line(f"Not a whole analysis: {case.status}.", "warning")]
     parts += _signature(case, seal)
+    if case.taken is not None:
+        parts.append(Line(f"Smear of {case.taken}."))
     parts += [Line(count.verdict, "verdict"), Line(_summary(case, count))]
     parts += [Heading("Differential"), *_differential(case, count)]
     parts += [Heading("Not in the denominator"), _ledger(case, count)]

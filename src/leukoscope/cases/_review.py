@@ -85,6 +85,8 @@ class Review:
         Signatures and amendments: after a signature, labels stay as they are until an amendment.
     samples : list of Event
         The samples drawn for review.
+    dates : list of Event
+        When the smear was taken; the last one holds.
     """
 
     def __init__(self) -> None:
@@ -94,6 +96,7 @@ class Review:
         self.edits = Edits()
         self.seals: list[Event] = []
         self.samples: list[Event] = []
+        self.dates: list[Event] = []
         self.home: dict[Track, int | None] = {}
         self.overlap: dict[Track, float] = {}
         self.place: dict[Track, Track] = {}
@@ -150,6 +153,8 @@ class Review:
             return {cell for cell in homes if cell is not None} if hand is self.shared else set()
         if event.kind == "sample":
             self.samples.append(event)
+        elif event.kind == "date":
+            self.dates.append(event)
         elif event.kind in ("sign", "amend"):
             self.seals.append(event)
         else:

@@ -73,6 +73,14 @@ class ReviewedCase(CaseReader):
             told = self._record(drafts)
         return self._tell_all(told)
 
+    def reviewed(self, ids: Iterable[int]) -> dict[int, Event | None]:
+        """Return the event that the label of each of these shown cells comes from, by id; None where it is the model's.
+
+        It takes as long as there are ids, where `cells` makes the whole table.
+        """
+        with self._store.mutex:
+            return {cell: self._review.label(cell) for cell in self._known(ids)}
+
     def undo(self, reviewer: str | None = None) -> Event | None:
         """Take back the latest relabel or edit of outlines that stands; None where there is nothing to take back.
 

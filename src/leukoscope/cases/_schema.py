@@ -5,14 +5,14 @@ from __future__ import annotations
 __all__ = ["APPLICATION_ID", "DDL", "MIGRATIONS", "SCHEMA_VERSION"]
 
 APPLICATION_ID = 0x4C45554B  # "LEUK": what `file` and SQLite's own tools show
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 _EVENTS = """
 CREATE TABLE events (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     at TEXT NOT NULL,
     kind TEXT NOT NULL CHECK (
-        kind IN ('relabel', 'outline', 'undo', 'redo', 'carry', 'read', 'sample', 'sign', 'amend')
+        kind IN ('relabel', 'outline', 'undo', 'redo', 'carry', 'read', 'sample', 'date', 'sign', 'amend')
     ),
     run INTEGER NOT NULL REFERENCES runs (id),
     cells TEXT,
@@ -93,6 +93,15 @@ INSERT INTO events (id, at, kind, run, cells, label, reviewer, target, carried, 
            (SELECT trim(model || ' ' || model_fingerprint) FROM runs WHERE runs.id = events_1.run)
     FROM events_1 ORDER BY id;
 DROP TABLE events_1;
-"""  # noqa: S608 (all of it is this module's own)
+""",  # noqa: S608 (all of it is this module's own)
+    # The kinds of events are checked by their table, so a kind more is another table.
+    2: f"""
+DROP TRIGGER events_are_kept;
+DROP TRIGGER events_stay_as_written;
+ALTER TABLE events RENAME TO events_2;
+{_EVENTS}
+INSERT INTO events SELECT * FROM events_2 ORDER BY id;
+DROP TABLE events_2;
+""",  # noqa: S608 (as above)
 }
 """The way up from each older version to the next: statements for one transaction, foreign keys off."""

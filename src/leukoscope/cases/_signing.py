@@ -14,10 +14,10 @@ from ..classification.taxonomy import UNIDENTIFIED
 from ..errors import CaseError
 from ..hematology import Profile
 from . import _log
+from ._dating import DatedCase
 from ._export import write_csv
 from ._report import Seal, report_of
 from ._report_html import write_html
-from ._sampling import SampledCase
 from ._signature import SIGNED, Signature, folders, kept, sha256
 from .records import Event
 
@@ -29,7 +29,7 @@ __all__ = ["SignedCase"]
 _FILES = ("report.html", "report.pdf", "counts.csv")
 
 
-class SignedCase(SampledCase):
+class SignedCase(DatedCase):
     """Signing and amending, for `leukoscope.cases.Case`."""
 
     def sign(

@@ -159,8 +159,7 @@ def _series(dock: Any, copies: list[Path]) -> bool:
     dock.show_tab(dock.series)
     for path, day in zip(copies, (date(2024, 3, 4), date(2024, 2, 1)), strict=True):
         dock.series.add(path)
-        dock.series.days[path.absolute()] = day
-    dock.series.compute()
+        dock.series.set_day(next(i for i, row in enumerate(dock.series._rows) if row.path == path.absolute()), day)
     return False
 
 

@@ -26,7 +26,9 @@ class CaseCount:
     name : str
         The slide's.
     day : datetime.date
-        When the smear was taken: unless somebody says otherwise, the day of the slide's file.
+        When the smear was taken; where nobody has said it, the day of the slide's file.
+    dated : bool
+        Whether somebody has said it.
     profile : str
         How it was counted.
     blasts, cells : int
@@ -38,6 +40,7 @@ class CaseCount:
     path: Path
     name: str
     day: datetime.date
+    dated: bool
     profile: str
     blasts: int
     cells: int
@@ -58,8 +61,16 @@ def count_case(path: str | os.PathLike[str], profile: str) -> CaseCount:
         counts = case.differential(profile)
         if not counts.denominator:
             raise CaseError(f"no cell is counted as {profile} counts", "Leave this case out", path)
-        signed = case.signed is not None
-        return CaseCount(case.path, case.slide.name, _day(case), profile, counts.blasts, counts.denominator, signed)
+        return CaseCount(
+            path=case.path,
+            name=case.slide.name,
+            day=case.taken or _day_of_file(case),
+            dated=case.taken is not None,
+            profile=profile,
+            blasts=counts.blasts,
+            cells=counts.denominator,
+            signed=case.signed is not None,
+        )
 
 
 def counted_series(counts: Sequence[CaseCount]) -> list[tuple[CaseCount, DatedCount]]:
@@ -69,7 +80,7 @@ def counted_series(counts: Sequence[CaseCount]) -> list[tuple[CaseCount, DatedCo
     return list(zip(ordered, found, strict=True))
 
 
-def _day(case: Case) -> datetime.date:
+def _day_of_file(case: Case) -> datetime.date:
     for file in (Path(case.slide.address), case.path / "case.sqlite"):
         if file.exists():
             return datetime.date.fromtimestamp(file.stat().st_mtime)

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import datetime
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import QDate, QModelIndex, QPersistentModelIndex, Qt
 from qtpy.QtWidgets import QAbstractItemView, QComboBox, QFileDialog, QLabel
 
+from leukoscope.cases import open_case
 from leukoscope.classification.taxonomy import BLAST, TAXONOMY
 from leukoscope.errors import LeukoscopeError
 from leukoscope.hematology import Change, load_profile, profile_names
 
 from .._state import Session
 from ..notify import reporting_errors, say, show_error_line
+from ..settings import user_settings
 from .rows import RowsModel, rows_view
 from .series_counts import CaseCount, count_case, counted_series
 from .series_plot import SeriesPlot
@@ -23,6 +24,7 @@ from .tab import Tab, button, label, line
 
 __all__ = ["SeriesTab"]
 
+OF_FILE = " (file)"
 HEADERS = ("Smear of", "Blasts, %", "Since first", "Since previous", "Counted", "Slide")
 
 
@@ -41,10 +43,11 @@ class SeriesModel(RowsModel):
     def data(self, index: QModelIndex | QPersistentModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         """Give the day to its editor as a date."""
         if role == Qt.ItemDataRole.EditRole and index.isValid() and index.column() == 0:
-            day = datetime.date.fromisoformat(self.rows[index.row()][0])
+            day = self._tab.day(index.row())
             return QDate(day.year, day.month, day.day)
         if role == Qt.ItemDataRole.ToolTipRole and index.isValid() and index.column() == 0:
-            return "The day of the slide's file; double-click to set the day the smear was taken"
+            of_file = "The day of the slide's file. " if self.rows[index.row()][0].endswith(OF_FILE) else ""
+            return f"{of_file}Double-click to set the day the smear was taken: the case keeps it"
         return super().data(index, role)
 
     def setData(  # noqa: N802
@@ -65,7 +68,6 @@ class SeriesTab(Tab):
     def __init__(self, session: Session) -> None:
         super().__init__(session)
         self.paths: list[Path] = []
-        self.days: dict[Path, datetime.date] = {}
         self.profile = QComboBox()
         self.profile.addItems(profile_names())
         self.profile.currentTextChanged.connect(lambda *_: self.compute())
@@ -96,26 +98,34 @@ class SeriesTab(Tab):
             self.compute()
 
     def set_day(self, row: int, day: datetime.date) -> None:
-        """Say when the smear of a row was taken; kept while the dock is open."""
-        self.days[self._rows[row].path] = day
-        self.compute()
+        """Say when the smear of a row was taken: an event of its case."""
+        path, whole, reviewer = self._rows[row].path, self.session.whole, user_settings().reviewer
+        with reporting_errors():
+            if whole is not None and whole.path == path:
+                whole.set_taken(day, reviewer)
+            else:
+                with open_case(path) as case:
+                    case.set_taken(day, reviewer)
+            self.compute()
+
+    def day(self, row: int) -> datetime.date:
+        """Give the day of a row."""
+        return self._rows[row].day
 
     def compute(self) -> None:
         """Count all of them anew."""
         counts = []
         for path in self.paths:
             try:
-                found = count_case(path, self.profile.currentText())
+                counts.append(count_case(path, self.profile.currentText()))
             except LeukoscopeError as error:
                 show_error_line(error)
-                continue
-            counts.append(replace(found, day=self.days.get(path, found.day)))
         rows = counted_series(counts)
         self._rows = [count for count, _ in rows]
         self.model.show_rows(
             [
                 (
-                    dated.day.isoformat(),
+                    dated.day.isoformat() + ("" if count.dated else OF_FILE),
                     f"{dated.percent:.1f} ({dated.low:.1f}–{dated.high:.1f})",
                     _change(dated.since_first),
                     _change(dated.since_previous),
