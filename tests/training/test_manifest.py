@@ -134,8 +134,11 @@ def test_a_file_of_other_columns_is_refused(tmp_path):
     (tmp_path / "m.csv").write_text("image,label\na.png,blast\n")
     with pytest.raises(ManifestError, match="columns"):
         Manifest.read(tmp_path / "m.csv")
-    with pytest.raises(ManifestError, match="cannot be read"):
+    with pytest.raises(ManifestError, match=r"cannot be read .*Check the path"):
         Manifest.read(tmp_path / "absent.csv")
+    (tmp_path / "m.csv").write_bytes("é".encode("latin-1"))
+    with pytest.raises(ManifestError, match=r"cannot be read .*UTF-8"):
+        Manifest.read(tmp_path / "m.csv")
 
 
 @pytest.mark.parametrize(

@@ -120,6 +120,24 @@ def test_the_command_line_trains_on_a_manifest_of_ones_own(pictures, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("name", "size", "out", "words"),
+    [
+        ("Bad Name!", 32, "model", "name"),
+        ("mine", 20, "model", r"crop\.size"),
+        ("mine", 32, "busy", "no bundle"),
+        ("mine", 32, "busy/file", "is a file"),
+    ],
+)
+def test_what_no_bundle_can_be_is_told_before_training(pictures, tmp_path, monkeypatch, name, size, out, words):
+    (tmp_path / "busy").mkdir()
+    (tmp_path / "busy" / "file").write_text("of somebody")
+    monkeypatch.setattr("leukotrain.run.load_crops", lambda *at, **how: pytest.fail("began"))
+    settings, spec = Settings(architecture="cnn_rnn", sources=(), device="cpu"), CropSpec(size=size, mpp=0.5)
+    with pytest.raises(LeukoscopeError, match=words):
+        train(pictures[1], [pictures[0]], tmp_path, tmp_path / out, name, ("blast", "monocyte"), spec, settings)
+
+
+@pytest.mark.parametrize(
     ("text", "words"),
     [("sepia", "no step"), ("alhe:tile", "no setting"), ("alhe:=2", "no setting"), ("../alhe", "no step")],
 )

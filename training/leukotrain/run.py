@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+from leukoscope.classification import Bundle
+from leukoscope.classification.bundle import check_bundle
 from leukoscope.classification.crops import CropSpec
 from leukoscope.classification.networks import sketch
 from leukoscope.classification.preprocess import Chain, Normalize, StainNormalize
@@ -110,12 +112,14 @@ def train(
     SettingsError
         Steps or a normalization that do not exist or do not go together.
     LeukoscopeError
-        No room for crops, checkpoints or bundle; else as `fit.fit`.
+        A name, size or folder that no bundle can have; no room for crops, checkpoints or bundle; else as `fit.fit`.
     """
     if normalize not in NORMALIZATIONS:
         raise SettingsError(f"no normalization {normalize!r}", f"Choose one of {', '.join(NORMALIZATIONS)}.")
     weights = sum(t.numel() for t in sketch(settings.architecture, len(classes), spec.size).state_dict().values())
     check_space(out, 2 * weights, "the bundle's weights")
+    training = {"manifest_sha256": manifest.sha256, "groups": {}}
+    check_bundle(out, Bundle(name, settings.architecture, tuple(classes), spec, training))
 
     def read(row: Row) -> Any:
         return read_picture(find(row.image, roots))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -25,9 +26,13 @@ def check_space(folder: Path, needed: int, what: str) -> None:
     Raises
     ------
     LeukoscopeError
-        With what is free and what is needed.
+        With what is free and what is needed; or it is no folder that can be written.
     """
     there = next(part for part in (folder.absolute(), *folder.absolute().parents) if part.exists())
+    if not there.is_dir():
+        raise LeukoscopeError("is a file", "Choose a folder.", there)
+    if not os.access(there, os.W_OK):
+        raise LeukoscopeError("cannot be written", "Choose another folder.", there)
     free = shutil.disk_usage(there).free
     if free < needed:
         raise LeukoscopeError(

@@ -30,7 +30,7 @@ from ..errors import BundleError, SettingsError
 from .crops import CropSpec
 from .preprocess import FittedOn, Step, steps_from_json, steps_to_json
 
-__all__ = ["Bundle", "read_bundle", "write_bundle"]
+__all__ = ["Bundle", "check_bundle", "read_bundle", "write_bundle"]
 
 WEIGHTS: Final = "weights.safetensors"
 MODEL: Final = "model.json"
@@ -146,11 +146,11 @@ def _schema() -> jsonschema.Draft202012Validator:
     return jsonschema.Draft202012Validator(json.loads(text))
 
 
-def _check(values: Any, file: Path) -> None:
+def _check(values: Any, file: Path, remedy: str = REMEDY) -> None:
     errors = sorted(_schema().iter_errors(values), key=lambda e: list(map(str, e.absolute_path)))
     if errors:
         where = ".".join(map(str, errors[0].absolute_path)) or "the whole"
-        raise BundleError(f"{where}: {errors[0].message[:200]}", REMEDY, file)
+        raise BundleError(f"{where}: {errors[0].message[:200]}", remedy, file)
 
 
 def _constant(name: str) -> float:
@@ -221,6 +221,22 @@ def _content(folder: Path, name: str) -> bytes:
         raise BundleError(f"cannot be read ({error.strerror})", "Check the file's permissions.", file) from error
 
 
+def check_bundle(folder: str | os.PathLike[str], bundle: Bundle) -> dict[str, Any]:
+    """Make sure that a bundle can be written to a folder, and give its model.json: before hours of training, too.
+
+    Raises
+    ------
+    BundleError
+        The content does not pass the schema, or the folder holds something else or is a file.
+    """
+    folder = Path(folder)
+    values: dict[str, Any] = json.loads(json.dumps(bundle.to_json()))
+    _check(values, folder / MODEL, "Choose what the description of a model allows.")
+    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / MODEL).is_file())):
+        raise BundleError("holds something that is no bundle", "Choose another folder.", folder)
+    return values
+
+
 def write_bundle(
     folder: str | os.PathLike[str], bundle: Bundle, weights: Mapping[str, torch.Tensor], card: str
 ) -> Path:
@@ -247,8 +263,7 @@ def write_bundle(
         The content does not pass the schema, weights are not finite in float16, or the folder holds something else.
     """
     folder = Path(folder)
-    values = json.loads(json.dumps(bundle.to_json()))
-    _check(values, folder / MODEL)
+    values = check_bundle(folder, bundle)
     arrays = steps_to_json(bundle.steps)[1]
     try:
         steps_from_json(values.get("steps", []), arrays, bundle.crop.size)
@@ -260,8 +275,6 @@ def write_bundle(
         half[key] = (stored.half() if stored.is_floating_point() else stored).contiguous()
         if half[key].is_floating_point() and not bool(torch.isfinite(half[key]).all()):
             raise BundleError(f"weights of {key} are not finite", "Train again with a lower learning rate.", folder)
-    if folder.exists() and any(folder.iterdir()) and not (folder / MODEL).is_file():
-        raise BundleError("the folder holds something that is no bundle", "Choose another folder.", folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:

@@ -53,7 +53,7 @@ def fit(
         str, typer.Option(help="shares (drawn by source and label) or class_weights (drawn uniformly).")
     ] = "shares",
     size: Annotated[
-        int, typer.Option(min=16, help="Width of the crops in pixels; the field of view, 16.8 µm, stays the same.")
+        int, typer.Option(min=32, help="Width of the crops in pixels; the field of view, 16.8 µm, stays the same.")
     ] = 112,
     balance_colors: Annotated[
         bool, typer.Option(help="Give every crop the same light and dark ends, by the cell's own pixels.")
@@ -73,7 +73,7 @@ def fit(
         list[str] | None,
         typer.Option(help="A source whose held-out groups are trained on, too, for the model that ships; repeatable."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of all randomness.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of all randomness.")] = 0,
     threads: Annotated[int, typer.Option(min=1, help="Processor threads.")] = 2,
     measure: Annotated[
         bool, typer.Option(help="Measure on the held-out groups of the prepared data sets afterwards.")
@@ -140,7 +140,7 @@ def pretrain(
     epochs: Annotated[int, typer.Option(min=1, help="Passes over all crops.")] = 100,
     batch: Annotated[int, typer.Option(min=1, help="Cells at a time.")] = 64,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    seed: Annotated[int, typer.Option(help="Seed of all randomness.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of all randomness.")] = 0,
     threads: Annotated[int, typer.Option(min=1, help="Processor threads.")] = 2,
 ) -> None:
     """Pretrain a ConvNeXt V2 (FCMAE) on the crops of train and val, without their labels; killed, it goes on."""
@@ -171,7 +171,7 @@ def segment(
     data: Data = DATA,
     network: Annotated[str, typer.Option(help="snn (spiking U-Net) or rstdp (first-spike network).")] = "snn",
     epochs: Annotated[int, typer.Option(min=1, help="Passes.")] = 20,
-    seed: Annotated[int, typer.Option(help="Seed of all randomness.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of all randomness.")] = 0,
     second_round: Annotated[
         bool, typer.Option(help="Train the snn of --out on, with accepted outlines of its own beside the public masks.")
     ] = False,

@@ -252,7 +252,9 @@ class Manifest:
         """
         try:
             text = file.read_text(encoding="utf-8-sig")  # spreadsheets put a byte order mark before the text
-        except (OSError, ValueError) as error:
+        except OSError as error:
+            raise ManifestError(f"cannot be read ({error.strerror})", "Check the path.", file) from error
+        except ValueError as error:
             raise ManifestError(f"cannot be read ({error})", "Save it as UTF-8 text.", file) from error
         records = from_json(text, file) if file.suffix.lower() == ".json" else from_csv(text, file)
         return cls((Row(**record) for record in records), file)
