@@ -91,7 +91,7 @@ def main(cells: int = 100_000, folder: str | None = None) -> None:
         out["relabel of 10,000, s"] = seconds(lambda: case.relabel(range(1, min(cells, 10_000) + 1), "lymphocyte", "b"))
         out["differential after it, ms"] = quantiles([seconds(case.differential) for _ in range(10)])
         out["outlines, all, s"] = seconds(case.outlines)
-        for name in ("csv", "geojson", "labels"):
+        for name in ("csv", "geojson", "labels", "report", "pdf"):
             only = {"csv": False, name: True}
             out[f"export {name}, s"] = seconds(lambda only=only: case.export(**only))
         out["labels.zarr, MB"] = sum(f.stat().st_size for f in case.path.glob("labels.zarr/**/*") if f.is_file()) / 1e6

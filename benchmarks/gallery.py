@@ -210,6 +210,11 @@ def main() -> None:
             timed(f"sort by {name}, repainted", drawn(lambda at=at: gallery.controls.sort.setCurrentIndex(at)))
         timed("filter by a class, repainted", drawn(gallery.chips.chips["blast"].click))
         timed("zoom by a step, repainted", drawn(lambda: gallery.controls.zoom_by(1)), 5)
+        _, outlines = viewer.window.add_plugin_dock_widget("leukoscope", "Outlines")
+        timed("Outlines: open a window of 2048 px, the first time", outlines.begin)
+        timed("Outlines: its first picture", drawn(lambda: None))
+        timed("Outlines: close it", drawn(outlines.close_window))
+        timed("Outlines: open it again", outlines.begin)
         viewer.close()
         session.close_case()
 

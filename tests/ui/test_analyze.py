@@ -36,6 +36,17 @@ def finish(widget: Any, qtbot: Any) -> None:
     qtbot.waitUntil(lambda: widget.job is None, timeout=60_000)
 
 
+def test_no_analysis_ends_a_blinded_reading(viewer: Any, widget: Any, case_dir: Path, notes: list[str]) -> None:
+    session = session_of(viewer)
+    session.open(case_dir)
+    session.read_blinded("al", hide_model=True)
+    widget.analyze.click()
+    assert widget.job is None
+    assert "blinded reading is under way" in notes[-1]
+    assert session.reading is not None
+    session.end_reading()
+
+
 def test_analyze_makes_a_case_and_shows_it(
     viewer: Any, widget: Any, qtbot: Any, tmp_path: Path, notes: list[str]
 ) -> None:

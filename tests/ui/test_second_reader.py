@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
+import uuid
 from pathlib import Path
 from typing import Any
 
 import pytest
 from qtpy.QtCore import QDate, Qt
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QApplication, QMessageBox
 
 from leukoscope import open_case
+from leukoscope.cases import CellRow
 from leukoscope.errors import CaseError
 from leukoscope.hematology import agreement, change, load_profile
 from leukoscope.ui import session_of
@@ -142,6 +144,29 @@ def test_the_gallery_shows_the_disagreements_only(
     assert sorted(gallery.model.cell(i) for i in range(2)) == [2, 7]
 
 
+def test_labels_given_to_them_in_the_gallery_decide(
+    viewer: Any, session: Any, readers: Any, read_twice: tuple[str, str], qtbot: Any, notes: list[str]
+) -> None:
+    view = readers.agreement
+    kappa, before = view.summary.text(), session.case.compare("mk", "al").pairs
+    view.gallery.click()
+    assert "decides between al and mk" in notes[-1]
+    gallery = show_gallery(viewer)
+    qtbot.waitUntil(lambda: gallery.model.rowCount() == 2)
+    gallery.relabel("plasma_cell", [2])
+    session.confirm([7])
+    found = session.case.compare("mk", "al")
+    assert found.pairs == before, "deciding is nobody's reading"
+    assert found.undecided == ()
+    assert found.adjudicated[2] == "plasma_cell"
+    assert view.summary.text() == kappa
+    session.relabel([3], "eosinophil")  # they did not differ there
+    assert session.case.events[-1].detail.get("adjudicates") is None
+    gallery.controls.clear_filters()
+    session.relabel([2], "eosinophil")
+    assert session.case.events[-1].detail.get("adjudicates") is None
+
+
 def test_ids_are_written_as_the_gallery_reads_them() -> None:
     from leukoscope.ui.gallery.cells import parse_ids
 
@@ -252,6 +277,61 @@ def test_corrections_come_back_from_qupath(
     (changed,) = session.case.events[-1].cells
     assert session.cells.features["label"][changed - 1] == "monocyte"
     assert session.cells.features["source"][changed - 1] == "reviewer"
+
+
+def test_cells_drawn_in_qupath_are_added_if_wanted(
+    viewer: Any, session: Any, tmp_path: Path, monkeypatch: Any, qtbot: Any, notes: list[str]
+) -> None:
+    def square(x: float, y: float, side: float) -> list[list[list[float]]]:
+        return [[[x, y], [x + side, y], [x + side, y + side], [x, y + side], [x, y]]]
+
+    def classified(case: Any, slide: Any, outlines: Any, device: str) -> list[CellRow]:
+        case.check_slide(slide)
+        chances = {label: float(label == "blast") for label in case.settings.classes}
+        return [CellRow(o, None, o.centroid.x, o.centroid.y, 10.0, None, 1.0, chances, "blast") for o in outlines]
+
+    asked: list[str] = []
+    monkeypatch.setattr("leukoscope.ui.importing.reclassify", classified)
+    answer = QMessageBox.StandardButton.No
+    monkeypatch.setattr(
+        "leukoscope.ui.importing.QMessageBox.question", lambda *texts: asked.append(texts[-1]) or answer
+    )
+    case = session.case
+    file = case.export(csv=False, geojson=True, folder=tmp_path)["cells.geojson"]
+    content = json.loads(file.read_text())
+    objects = content["features"] if isinstance(content, dict) else content
+    boxes = [outline.buffer(30).bounds for outline, _ in case.outlines().values()]
+    x, y = next(
+        (x, y)
+        for x in range(0, 800, 20)
+        for y in range(0, 800, 20)
+        if not any(a < x + 40 and x < c and b < y + 40 and y < d for a, b, c, d in boxes)
+    )
+    on_a_cell = case.outlines([1])[1][0].centroid
+    for shape in (square(x, y, 40), square(0, 0, 850), square(on_a_cell.x - 10, on_a_cell.y - 10, 20)):
+        new = {"type": "Feature", "id": str(uuid.uuid4()), "geometry": {"type": "Polygon", "coordinates": shape}}
+        objects.append({**new, "properties": {"objectType": "annotation", "classification": {"name": "Monocyte"}}})
+    file.write_text(json.dumps(content))
+
+    imported(viewer, file, monkeypatch, qtbot, notes)
+    qtbot.waitUntil(lambda: bool(asked))
+    assert asked[-1].startswith("1 cells were drawn")  # not the region, nor what lies on a cell
+    assert case.events == ()
+
+    answer = QMessageBox.StandardButton.Yes
+    imported(viewer, file, monkeypatch, qtbot, notes)
+    qtbot.waitUntil(lambda: notes[-1] == "Cells added: 1.", timeout=60_000)
+    assert [event.kind for event in case.events] == ["outline", "relabel"]
+    new_one = case.last_id
+    assert case.labels([new_one]) == {new_one: "monocyte"}
+    assert session.cells.features["label"][new_one - 1] == "monocyte"
+    assert session.cells.features["source"][new_one - 1] == "reviewer"
+    asked.clear()
+    imported(viewer, file, monkeypatch, qtbot, notes)
+    assert asked == []  # it is a cell of this case now
+    session.undo()
+    session.undo()
+    assert new_one not in case.ids
 
 
 def test_a_file_that_is_no_geojson_is_refused_in_one_line(

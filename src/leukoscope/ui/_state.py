@@ -6,12 +6,13 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
 from leukoscope.cases import Case, Event, open_case
+from leukoscope.cases._event import by_label
 from leukoscope.classification.taxonomy import TAXONOMY
 from leukoscope.errors import CaseError, LeukoscopeError, SlideError
 from leukoscope.slides import Slide, open_slide
@@ -48,6 +49,8 @@ class Session(LayeredView):
         The image, the outlines and the points. None once the user has removed them.
     keys : dict of str to str
         The label that each key gives, here and in the gallery.
+    decides : callable
+        Gets ids of cells that are about to be labeled, and returns the readers between whom that decides, if it does.
     """
 
     case_changed = Signal()
@@ -64,6 +67,7 @@ class Session(LayeredView):
     def __init__(self, viewer: napari.Viewer) -> None:
         super().__init__(viewer)
         self.keys: dict[str, str] = TAXONOMY.by_key()
+        self.decides: Callable[[list[int]], tuple[str, ...]] = lambda _: ()
         follow_keys(self._read_keys)
 
     def open(self, path: str | os.PathLike[str]) -> None:
@@ -150,7 +154,8 @@ class Session(LayeredView):
         """
         ids = [int(i) for i in ids]
         if self.case is not None and ids:
-            self.case.relabel(ids, label, reviewer=user_settings().reviewer)
+            between = {} if self.reading is not None else {"adjudicates": self.decides(ids)}
+            self.case.relabel(ids, label, reviewer=user_settings().reviewer, **between)
 
     def confirm(self, ids: Iterable[int]) -> None:
         """Say that cells are what they are labeled: a reviewer has seen them.
@@ -161,7 +166,12 @@ class Session(LayeredView):
             If the case cannot be written; nothing has changed then.
         """
         ids = [int(i) for i in ids]
-        if self.case is not None and ids:
+        if self.case is None or not ids:
+            return
+        if self.reading is None and self.decides(ids):
+            for label, cells in by_label(self.case.labels(ids)).items():
+                self.relabel(cells, label)
+        else:
             self.case.confirm(ids, reviewer=user_settings().reviewer)
 
     def undo(self) -> bool:

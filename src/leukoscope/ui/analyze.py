@@ -160,6 +160,9 @@ class AnalyzeWidget(QWidget):
         if self.job is not None:
             return
         with reporting_errors():
+            if self.session.reading is not None:  # it would close the case, and show all of it at the end
+                remedy = "End the reading first: Review dock, Readers"
+                raise SettingsError("a blinded reading is under way, and an analysis would end it", remedy)
             slide, output, folder = self.slide, self.output, self._folder()
             if slide is None or output is None or folder is None:
                 raise SettingsError(

@@ -13,7 +13,7 @@ from leukoscope.errors import LeukoscopeError
 from leukoscope.hematology import Agreement, Kappa, agreement
 
 from .._state import Session
-from ..notify import reporting_errors
+from ..notify import reporting_errors, say
 from ..settings import user_settings
 from .in_gallery import show_in_gallery
 from .rows import RowsModel, rows_view
@@ -63,8 +63,9 @@ class AgreementView(QGroupBox):
         layout.addWidget(self.stepper)
 
     def on_case(self) -> None:
-        """Forget where it was."""
+        """Forget where it was, and what was to be decided."""
         self.stepper.current = None
+        self.session.decides = lambda _: ()
 
     def refresh(self) -> None:
         """Compare the two who are chosen."""
@@ -172,8 +173,20 @@ class AgreementView(QGroupBox):
             self.refresh()
 
     def _to_gallery(self) -> Any:
-        if self.found is not None:
-            show_in_gallery(self.session.viewer, self.found.disagreements)
+        found = self.found
+        if found is None:
+            return
+        shown = show_in_gallery(self.session.viewer, found.disagreements).controls.ids
+        cells, readers, text = set(found.disagreements), (found.reader_a, found.reader_b), shown.text()
+
+        def decides(ids: list[int]) -> tuple[str, ...]:
+            try:
+                return readers if shown.text() == text and cells.issuperset(ids) else ()
+            except RuntimeError:  # Qt has deleted the gallery
+                return ()
+
+        self.session.decides = decides
+        say(f"Until Cells shows others, a label given to these decides between {' and '.join(readers)}.")
 
 
 def _kappa(found: Kappa) -> str:
