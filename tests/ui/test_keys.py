@@ -77,6 +77,7 @@ def test_a_key_changed_in_preferences_works_at_once(viewer: Any, case_dir: Path,
         keys.more_like_this = "h"
         assert gallery.grid.alike_key == "h"
         assert gallery.more.text() == "More like this (H)"
+        assert "H: more like this" in counts.keys.text()
         assert {"H", "B"} <= {str(combo) for combo in session.cells.keymap}
         keys.more_like_this = ""
         assert gallery.more.text() == "More like this"

@@ -24,6 +24,7 @@ from leukoscope.ui import session_of
 from leukoscope.ui.commands import show_gallery, show_retrain
 from leukoscope.ui.retrain_dock import widget as docked
 from leukoscope.ui.retrain_dock.bench import free_name
+from leukoscope.ui.retrain_dock.gate_view import HOLDS
 from leukoscope.ui.settings import prefer_model, user_settings
 from leukotrain.settings import CanceledError
 
@@ -92,8 +93,8 @@ def test_it_opens_without_a_case(viewer: Any, notes: list[str]) -> None:
 
 def test_it_says_what_cases_hold(dock: Any, session: Any, cases: list[Path], qtbot: Any, notes: list[str]) -> None:
     (row,) = dock.cases.model.rows
-    assert row[:4] == ("smear.leuko", "learn from", "12", "12")
-    assert int(row[4]) + int(row[5]) == 12
+    assert row[:3] == ("smear.leuko", "learn from", "12 of 12")
+    assert int(row[3]) + int(row[4]) == 12
     table = session.case.cells
     likeliest = table[[f"p_{c}" for c in session.case.settings.classes]].to_numpy().argmax(1)
     called = np.array(session.case.settings.classes)[likeliest]
@@ -134,8 +135,9 @@ def test_a_new_model_passes_the_gate_and_is_chosen(
     assert not dock.gate.overruling.isVisible()
     rows = {row[0]: row for row in dock.gate.model.rows}
     figure = next(f for f in outcome.gate.figures if f.name == "macro-F1")
-    assert rows["macro-F1"][1].startswith(f"{100 * figure.before[0]:.1f} (")
-    assert rows["macro-F1"][5] == "holds"
+    assert rows["macro-F1"][1].startswith(f"{100 * figure.before[0]:.0f} (")
+    color = dock.gate.model.data(dock.gate.model.index(list(rows).index("macro-F1"), 0), Qt.ItemDataRole.DecorationRole)
+    assert color.name() == HOLDS
     assert any(name.startswith("recall, ") for name in rows)
     assert "slide by slide" in dock.gate.on.text()
     assert len(dock.search.lines) > 2
@@ -222,6 +224,21 @@ def test_a_locked_slide_that_trained_the_model_is_refused(
     assert "guard 14" in notes[-1]
     assert "guard 14" in dock.status.text()
     assert dock.outcome is None
+
+
+@pytest.mark.slow
+def test_the_whole_network_is_retrained_too(dock: Any, cases: list[Path], qtbot: Any, tmp_path: Path) -> None:
+    dock.cases.add(cases[1])
+    dock.choices.mode.setCurrentIndex(dock.choices.mode.findData("full"))
+    QTest.mouseClick(dock.retrain, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: dock.job is None, timeout=280_000)
+    assert dock.outcome is not None, dock.status.text()
+    assert not dock.search.isVisibleTo(dock)
+    assert dock.fit.lines[0]
+    assert dock.fit.marks
+    written = tmp_path / "models" / "blood-retrained"
+    assert written.exists() == (dock.outcome.folder is not None)
+    assert written.with_name(".blood-retrained.work").exists() == (dock.outcome.folder is None)
 
 
 def endless(began: threading.Event) -> Any:

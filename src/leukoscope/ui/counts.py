@@ -28,6 +28,7 @@ from ._state import Session, session_of
 from .counts_table import CountsModel
 from .export import ask_and_export
 from .interval_bar import IntervalBar
+from .keys import alike_key
 from .notify import reporting_errors, show_error_line
 from .settings import user_settings
 
@@ -59,6 +60,7 @@ class CountsWidget(QWidget):
         self.session.cells_added.connect(self._soon)
         self.session.relabeled.connect(self.refresh)  # a correction shows at once
         self.session.keys_changed.connect(self.refresh)
+        self.session.keys_changed.connect(self._say_keys)
         self.session.logged.connect(self._name)
         self.destroyed.connect(self._disconnect_from(self.session))
         self._on_case()
@@ -172,14 +174,9 @@ class CountsWidget(QWidget):
         self.decide.setVisible(bool(self.decide.text()))
 
     def _on_case(self, *_: Any) -> None:
-        case, reading = self.session.case, self.session.reading
+        case = self.session.case
         self._name()
-        self.keys.setText(
-            ""
-            if case is None
-            else f"Correct: point at a cell, or select some, and press a class's key (cells layer). "
-            f"Q: next uncertain cell. Reviewer: {reading.reader.name if reading else user_settings().reviewer}"
-        )
+        self._say_keys()
         self.find.setVisible(case is not None and self.session.slide is None)
         wanted = user_settings().profile if case is None else case.settings.profile
         self.profile.blockSignals(True)
@@ -188,6 +185,17 @@ class CountsWidget(QWidget):
         self.profile.setCurrentText(wanted)
         self.profile.blockSignals(False)
         self.refresh()
+
+    def _say_keys(self, *_: Any) -> None:
+        case, reading = self.session.case, self.session.reading
+        alike = "" if case is None else alike_key(case.taxonomy).upper()
+        more = f" {alike}: more like this." if alike else ""
+        self.keys.setText(
+            ""
+            if case is None
+            else f"Correct: point at a cell, or select some, and press a class's key (cells layer). Q: next uncertain "
+            f"cell.{more} Reviewer: {reading.reader.name if reading else user_settings().reviewer}"
+        )
 
     def _name(self, *_: Any) -> None:
         """Say what is shown: the case, who signed it, or who reads it."""
@@ -230,6 +238,7 @@ class CountsWidget(QWidget):
             (session.cells_added, self._soon),
             (session.relabeled, self.refresh),
             (session.keys_changed, self.refresh),
+            (session.keys_changed, self._say_keys),
             (session.logged, self._name),
         ]
 

@@ -15,7 +15,7 @@ from leukoscope.errors import LeukoscopeError
 
 from .screenshot import settle
 
-__all__ = ["main", "take_review"]
+__all__ = ["main", "shrink", "take_review"]
 
 SEED = 3
 
@@ -59,7 +59,7 @@ def take_review(case: str | os.PathLike[str], out: str | os.PathLike[str]) -> li
                     viewer.screenshot(str(path), canvas_only=False, flash=False)
                 else:
                     dock.grab().save(str(path))
-                    _shrink(path)
+                    shrink(path)
                 pictures.append(path)
         finally:
             viewer.close()
@@ -69,7 +69,7 @@ def take_review(case: str | os.PathLike[str], out: str | os.PathLike[str]) -> li
     return pictures
 
 
-def _shrink(path: Path) -> None:
+def shrink(path: Path) -> None:
     """Keep a picture in 256 colors, a third of the bytes; enough for a dock, too few for a slide."""
     from PIL import Image
 

@@ -20,6 +20,7 @@ from ..settings import user_settings
 
 if TYPE_CHECKING:
     from leukoscope.cases import Case
+    from leukoscope.pipeline import Embeddings
     from leukoscope.slides import Slide
 
 __all__ = ["Alike", "likeness"]
@@ -28,23 +29,15 @@ NEAREST = 60  # a screen or two: what is looked through at once
 STEPS_MS = 250
 
 
-def likeness(
-    case: Case, slide: Slide, cells: Sequence[int], device: str, report: Report, canceled: Callable[[], bool]
-) -> npt.NDArray[np.float64]:
+def likeness(found: Embeddings, cells: Sequence[int]) -> npt.NDArray[np.float64]:
     """Tell how much each cell of a case looks like any of some.
 
     Parameters
     ----------
-    case : Case
-        Its cells are embedded first, where they are not, or not all of them.
-    slide : Slide
-        The case's.
+    found : Embeddings
+        Of the case's cells.
     cells : sequence of int
         Ids.
-    device : str
-        Where the network runs.
-    report, canceled
-        As `Job` gives them.
 
     Returns
     -------
@@ -53,13 +46,12 @@ def likeness(
 
     Raises
     ------
-    LeukoscopeError
-        As `embed_case`; or all that were asked about have been removed.
+    SettingsError
+        All that were asked about have been removed.
     """
-    found = embed_case(case, slide, device, report, canceled)
     asked = [cell for cell in cells if cell not in found.removed]
     if not asked:
-        raise SettingsError("the cells asked about are no longer there", "Ask about others.", case.path)
+        raise SettingsError("the cells asked about are no longer there", "Ask about others.")
     out = np.full(len(found), np.nan)
     ids, cosines = found.nearest(asked, len(found))
     out[ids - 1] = cosines
@@ -96,6 +88,7 @@ class Alike(QFrame):
         self.asked: tuple[int, ...] = ()
         self.job: Job | None = None
         self._asking: tuple[int, ...] = ()
+        self._known: Embeddings | None = None  # to read them anew takes most of a second
         self.said = QLabel()
         self.number = QSpinBox()
         self.number.setRange(1, 9999)
@@ -127,22 +120,29 @@ class Alike(QFrame):
             case, slide = self._whole(), self._slide()
             asked, device = tuple(sorted(cells)), user_settings().device
             self._stop()
-            self._asking = asked
-            job = self.job = Job(
-                lambda report, canceled: likeness(case, slide, asked, device, report, canceled),
-                "Looking for cells alike",
-                self,
-            )
+            self._asking, known = asked, self._known
+
+            def work(report: Report, canceled: Callable[[], bool]) -> tuple[Embeddings, npt.NDArray[np.float64]]:
+                found = known or embed_case(case, slide, device, report, canceled)
+                return found, likeness(found, asked)
+
+            job = self.job = Job(work, "Looking for cells alike", self)
             job.advanced.connect(lambda said: self._on_advanced(job, said))
-            job.done.connect(lambda found: self._on_found(job, asked, found))
+            job.done.connect(lambda found: self._on_found(job, asked, *found))
             job.failed.connect(self._on_failed)
             job.ended.connect(lambda: self._on_ended(job))
             self.progress.setRange(0, 0)
             self._show_state()
             job.start()
 
+    def forget(self) -> None:
+        """Embed again before the next search: outlines have changed. Only cells that were drawn since take time."""
+        self._stop()
+        self._known = None
+        self._show_state()
+
     def ask_again(self) -> None:
-        """Look again for cells like those that were asked about: outlines have changed, so cells may have, too."""
+        """Look again for cells like those that were asked about, where some are shown."""
         if self.asked:
             self.ask(self.asked)
 
@@ -158,9 +158,8 @@ class Alike(QFrame):
 
     def reset(self) -> None:
         """Forget what was asked: another case is shown."""
-        self._stop()
         self.asked = ()
-        self._show_state()
+        self.forget()
 
     # -- the search -----------------------------------------------------------------------------------------------
 
@@ -193,10 +192,10 @@ class Alike(QFrame):
             self.progress.setRange(0, total)
             self.progress.setValue(done)
 
-    def _on_found(self, job: Job, asked: tuple[int, ...], found: npt.NDArray[np.float64]) -> None:
+    def _on_found(self, job: Job, asked: tuple[int, ...], known: Embeddings, alike: npt.NDArray[np.float64]) -> None:
         if job is self.job:
-            self.asked = asked
-            self.found.emit(found)
+            self.asked, self._known = asked, known
+            self.found.emit(alike)
 
     def _on_failed(self, error: Exception) -> None:
         if not isinstance(error, LeukoscopeError):

@@ -101,6 +101,7 @@ class GalleryWidget(GalleryPane):
 
     def _on_added(self, *_: Any) -> None:
         self.link.attach()
+        self.alike.forget()
         if not self._gather.isActive():
             self._gather.start()
 

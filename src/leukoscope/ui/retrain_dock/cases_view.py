@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
@@ -52,7 +52,7 @@ class CasesView(QWidget):
         self.uses: dict[Path, str] = {}
         self.held: dict[Path, ReviewedCase] = {}
         self._here: Path | None = None  # the open case, where it was added by itself
-        self.model = RowsModel(("Case", "Use", "Cells", "Reviewed", "Corrected", "Confirmed"), left=(0, 1))
+        self.model = RowsModel(("Case", "Use", "Reviewed", "Corrected", "Confirmed"), left=(0, 1))
         self.table = rows_view(self.model)
         self.table.setFixedHeight(104)
         self.classes = RowsModel(("Class", "Corrected", "Confirmed"))
@@ -127,6 +127,11 @@ class CasesView(QWidget):
                 self._show()
                 self.changed.emit()
 
+    def showEvent(self, event: Any) -> None:  # noqa: N802
+        """Count what was labeled while another tab was shown."""
+        super().showEvent(event)
+        self.soon()
+
     def _read(self, folder: Path) -> ReviewedCase:
         whole = self.session.whole
         return contents(whole if whole is not None and whole.path == folder else folder)
@@ -144,8 +149,9 @@ class CasesView(QWidget):
         rows = []
         for path, use in self.uses.items():
             held = self.held[path]
-            counts = (held.cells, len(held), held.corrected, len(held) - held.corrected)
-            rows.append((path.name, USES[use], *(f"{count:,}" for count in counts)))
+            counts = (held.corrected, len(held) - held.corrected)
+            reviewed = f"{len(held):,} of {held.cells:,}"
+            rows.append((path.name, USES[use], reviewed, *(f"{count:,}" for count in counts)))
         self.model.show_rows(rows)
         if chosen in self.uses:
             self.table.selectRow(list(self.uses).index(chosen))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QLineEdit, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHeaderView, QLineEdit, QVBoxLayout, QWidget
 
 from leukoscope.classification.taxonomy import TAXONOMY
 
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["GateView"]
 
-HEADERS = ("Figure, %", "Before", "After", "Change", "Cells", "")
+HEADERS = ("Figure, %", "Before", "After", "Change", "Cells")
+FIGURE_PX = 150  # a longer name is cut, and stands in the tool tip: the change is to be seen
 HOLDS, WORSE = "#3fa45b", "#e8001c"
 
 
@@ -34,8 +35,11 @@ class GateView(QWidget):
         super().__init__(parent)
         self.verdict = label(bold=True)
         self.on = label()
-        self.model = RowsModel(HEADERS, left=(0, 5))
+        self.model = RowsModel(HEADERS)
         self.table = rows_view(self.model)
+        header = self.table.horizontalHeader()
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Interactive)
+        header.resizeSection(0, FIGURE_PX)
         self.notes = label()
         self.name = QLineEdit()
         self.name.setPlaceholderText("your name: the model will carry it")
@@ -72,11 +76,14 @@ class GateView(QWidget):
         self.verdict.setText(said)
         self.verdict.setStyleSheet(f"font-weight: 600; color: {HOLDS if gate.passed else WORSE};")
         groups = f"{gate.groups} group{'s' if gate.groups != 1 else ''}"
-        self.on.setText(f"Measured on {gate.on}: {gate.cells:,} cells, {groups}. In brackets, 95 % intervals.")
+        self.on.setText(
+            f"Measured on {gate.on}: {gate.cells:,} cells, {groups}. In brackets, 95 % intervals. The gate judges by "
+            "the figures with a square: green holds, red is worse."
+        )
         figures = (*gate.figures, *gate.by_class)
         judged = [i for i, f in enumerate(figures) if f.judged and np.isfinite(f.change[0])]
-        swatches = {(i, 5): WORSE if figures[i].worse else HOLDS for i in judged}
-        self.model.show_rows([_row(f, i in judged) for i, f in enumerate(figures)], bold=judged, swatches=swatches)
+        swatches = {(i, 0): WORSE if figures[i].worse else HOLDS for i in judged}
+        self.model.show_rows(list(map(_row, figures)), swatches=swatches)
         self.notes.setText("\n".join(gate.notes))
         self.notes.setVisible(bool(gate.notes))
 
@@ -84,17 +91,17 @@ class GateView(QWidget):
         self.overruled.emit(self.name.text().strip())
 
 
-def _row(figure: Figure, judged: bool) -> tuple[str, ...]:
+def _row(figure: Figure) -> tuple[str, ...]:
     what, _, of = figure.name.rpartition(", ")
     name = f"{what}, {TAXONOMY.name(of).lower()}" if what else figure.name
-    gate = ("worse" if figure.worse else "holds") if judged else ""
-    texts = (_percent(figure.before), _percent(figure.after), _percent(figure.change, "+"))
-    return (name, *texts, f"{figure.cells:,}", gate)
+    name = name.replace("accuracy of the majority,", "accuracy if all were")
+    change = _percent(figure.change, "+.0f", "…")
+    return name, _percent(figure.before), _percent(figure.after), change, f"{figure.cells:,}"
 
 
-def _percent(figure: tuple[float, float, float], sign: str = "") -> str:
+def _percent(figure: tuple[float, float, float], form: str = ".0f", to: str = "–") -> str:
     value, low, high = (100 * part for part in figure)
     if not np.isfinite(value):
         return "–"
-    between = f" ({low:{sign}.0f} to {high:{sign}.0f})" if np.isfinite(low) else ""
-    return f"{value:{sign}.1f}{between}".replace("-", "−")
+    between = f" ({low:{form}}{to}{high:{form}})" if np.isfinite(low) else ""
+    return f"{value:{form}}{between}".replace("-", "−")

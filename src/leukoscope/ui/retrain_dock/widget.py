@@ -11,6 +11,7 @@ from leukoscope.classification.taxonomy import BLAST, TAXONOMY
 from leukoscope.errors import LeukoscopeError, SettingsError
 
 from .._state import Session, session_of
+from ..choices import duration
 from ..job import Job
 from ..notify import reporting_errors, say, show_error_line
 from ..review_dock.tab import label, line
@@ -111,7 +112,7 @@ class RetrainWidget(QWidget):
         layout.setContentsMargins(6, 6, 6, 6)
         layout.addWidget(self.notice)
         layout.addWidget(self.body, stretch=1)
-        self.setMinimumWidth(480)
+        self.setMinimumWidth(520)
         self._idle()
 
     # -- the case -------------------------------------------------------------------------------------------------
@@ -240,7 +241,9 @@ class RetrainWidget(QWidget):
             return
         chosen = prefer_model(outcome.folder)
         then = "Chosen for the next analysis." if chosen else "Choose its folder in the Analyze dock."
-        self.status.setText(f"{outcome.folder}: from {plan.bundle.name} and {learned}, {outcome.seconds:.0f} s. {then}")
+        new = f"{outcome.folder.name}: from {plan.bundle.name} and {learned}, {duration(outcome.seconds)}"
+        self.status.setText(f"{new}. {then}")
+        self.status.setToolTip(str(outcome.folder))
         self.choices.suggest()
         say(f"Retrained: {outcome.folder.name}. {then}")
 
