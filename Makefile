@@ -59,6 +59,7 @@ bench: env
 	$(BIN)/python benchmarks/retrain.py
 	$(BIN)/python benchmarks/kills.py 1000
 	$(DISPLAYED) $(BIN)/python benchmarks/gallery.py
+	$(DISPLAYED) $(BIN)/python benchmarks/relabel.py
 
 sample: env
 	$(BIN)/python sample_data/make_sample.py
