@@ -216,3 +216,29 @@ def test_a_case_may_be_moved_and_copied(case, tmp_path):
     shutil.copytree(case.path, tmp_path / "copy.leuko")
     with open_case(tmp_path / "copy.leuko" / "case.sqlite") as copy:
         assert copy.labels([1]) == {1: "monocyte"}
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        (" Dr.\n Ünï\t\x1b[31m 血 ", "Dr. Ünï [31m 血"),
+        ("x" * 5000, "x" * 200),
+        ("\ud800mk\u202e", "mk"),
+        ("'; DROP TABLE events;--", "'; DROP TABLE events;--"),
+    ],
+)
+def test_a_name_is_one_line_of_text_wherever_it_is_shown(case, name, kept):
+    assert case.relabel(1, "monocyte", name).reviewer == kept
+    assert case.cells["reviewed_by"][0] == kept
+
+
+@pytest.mark.parametrize("name", [None, "", " \n"])
+def test_without_a_name_it_is_the_computer_s_user(case, name):
+    assert case.relabel(1, "monocyte", name).reviewer.strip()
+
+
+def test_a_fraction_is_no_cell(case):
+    with pytest.raises(CaseError) as caught:
+        case.relabel([1.9], "monocyte", "mk")
+    one_line(caught, "no cell 1.9")
+    assert not case.events

@@ -217,3 +217,8 @@ def test_unknown_and_missing_profiles(tmp_path):
     file.write_text(json.dumps({"profiles": [double, double]}))
     with pytest.raises(SettingsError, match="twice"):
         load_profiles(file)
+
+
+def test_less_than_no_cells_is_refused():
+    with pytest.raises(SettingsError, match="below 0"):
+        differential({"blast": -1, "lymphocyte": 3})

@@ -282,8 +282,9 @@ class CaseReader:
         return uuid.uuid5(self.id, f"{self._shown}/{cell}")
 
     def _known(self, ids: Iterable[int], removed: bool = False) -> list[int]:
-        wanted = [int(i) for i in ids]
-        unknown = [i for i in wanted if not 1 <= i <= self.last_id]
+        given = list(ids)
+        wanted = [int(i) for i in given]
+        unknown = [i for i, n in zip(given, wanted, strict=True) if i != n or not 1 <= n <= self.last_id]  # nor 1.9
         if unknown:
             raise CaseError(f"there is no cell {unknown[0]}", f"The ids are 1 to {self.last_id}.", self.path)
         if not removed and (hidden := self._review.edits.hidden.intersection(wanted)):

@@ -260,9 +260,11 @@ class ReviewedCase(CaseReader):
 
 
 def who(reviewer: str | None) -> str:
-    """Return who did it; the computer's user where no name is given."""
-    if reviewer is not None:
-        return reviewer
+    """Return who did it, in one line of at most 200 characters; the computer's user where no name is given."""
+    # Names end up on screens, in tables and in the file: nothing in one may break a line, or be no text at all.
+    name = " ".join("".join(c if c.isprintable() else " " for c in reviewer or "").split())[:200]
+    if name:
+        return name
     try:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):  # no such user, in a container say

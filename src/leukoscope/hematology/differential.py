@@ -9,6 +9,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from ..classification.taxonomy import TAXONOMY, Taxonomy
+from ..errors import SettingsError
 from ._intervals import clopper_pearson
 from .profiles import Profile, Threshold, load_profile
 
@@ -245,10 +246,12 @@ def differential(
     Raises
     ------
     SettingsError
-        If there is no such profile.
+        If there is no such profile, or a count is below 0.
     """
     chosen = profile if isinstance(profile, Profile) else load_profile(profile)
     found = Counter(labels)
+    if any(count < 0 for count in found.values()):
+        raise SettingsError("a class has a count below 0", "Count its cells again.")
     known = set(classes)
     assessed = not known or bool(known & set(chosen.blasts)) or any(found[label] for label in chosen.blasts)
     rows = taxonomy.order(
