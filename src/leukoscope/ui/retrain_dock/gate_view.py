@@ -47,6 +47,7 @@ class GateView(QWidget):
         self.overruling = line(self.name, self.overrule)
         self.name.textChanged.connect(lambda text: self.overrule.setEnabled(bool(text.strip())))
         layout = QVBoxLayout(self)
+        layout.setContentsMargins(2, 4, 2, 4)  # the room is the table's
         for widget in (self.verdict, self.overruling, self.on):
             layout.addWidget(widget)
         layout.addWidget(self.table, stretch=1)
