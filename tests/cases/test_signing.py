@@ -203,6 +203,15 @@ def test_labels_of_a_signed_case_change_only_after_an_amendment(case, settings, 
         assert [event.detail["reason"] for event in again.amendments] == ["cell 2 <seen> again"]
 
 
+def test_names_and_reasons_are_one_line_whatever_was_typed(case):
+    assert case.sign("Ada\ud800\n\x00 Lovelace " + "x" * 5000).reviewer == ("Ada Lovelace " + "x" * 200)[:200]
+    opened = case.amend("\u202eAda", "one\nmore\ud800 look")
+    assert (opened.reviewer, opened.detail["reason"]) == ("Ada", "one more look")
+    with pytest.raises(CaseError, match="needs a name"):
+        case.second_reader("\ud800\n")
+    assert case.second_reader("Bo\nDe").name == "Bo De"
+
+
 def test_what_is_missing_before_a_signature(many):
     with pytest.raises(CaseError, match=r"6 cells are unidentified\. Label each"):
         many.sign("mk")

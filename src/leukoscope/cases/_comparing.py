@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import CaseError
 from ._outlining import OutlinedCase
+from ._reviewing import one_line
 from ._second import SecondReader
 
 if TYPE_CHECKING:
@@ -73,9 +74,10 @@ class ComparedCase(OutlinedCase):
         CaseError
             If the name is empty.
         """
-        if not name.strip():
+        line = one_line(name)
+        if not line:
             raise CaseError("a second reader needs a name", "Give one: his labels are kept under it.", self.path)
-        return SecondReader(self, name, hide_model)
+        return SecondReader(self, line, hide_model)
 
     @property
     def readings(self) -> pd.DataFrame:

@@ -259,11 +259,15 @@ class ReviewedCase(CaseReader):
         return table[table["cell_id"].isna()].reset_index(drop=True)
 
 
+def one_line(text: str | None, most: int = 200) -> str:
+    """Return what a person has written, a name say, in one line of so many characters; empty where there is nothing."""
+    # It ends up on screens, in tables and in the file: nothing in it may break a line, or be no text at all.
+    return " ".join("".join(c if c.isprintable() else " " for c in text or "").split())[:most]
+
+
 def who(reviewer: str | None) -> str:
-    """Return who did it, in one line of at most 200 characters; the computer's user where no name is given."""
-    # Names end up on screens, in tables and in the file: nothing in one may break a line, or be no text at all.
-    name = " ".join("".join(c if c.isprintable() else " " for c in reviewer or "").split())[:200]
-    if name:
+    """Return who did it, in one line; the computer's user where no name is given."""
+    if name := one_line(reviewer):
         return name
     try:
         return getpass.getuser()

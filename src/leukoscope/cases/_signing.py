@@ -18,6 +18,7 @@ from ._dating import DatedCase
 from ._export import write_csv
 from ._report import Seal, report_of
 from ._report_html import write_html
+from ._reviewing import one_line
 from ._signature import SIGNED, Signature, folders, kept, sha256
 from .records import Event
 
@@ -69,7 +70,7 @@ class SignedCase(DatedCase):
 
         with self._store.mutex:
             self._check_writable()
-            _check_said(reviewer, "a signature needs a name", self.path)
+            reviewer = _said(reviewer, 200, "a signature needs a name", self.path)
             self._check_open()
             if not self.complete:
                 raise CaseError(f"the analysis is not complete ({self.status})", "Let it finish, then sign.", self.path)
@@ -119,8 +120,8 @@ class SignedCase(DatedCase):
             written.
         """
         with self._store.mutex:
-            _check_said(reviewer, "an amendment needs a name", self.path)
-            _check_said(reason, "an amendment needs a reason", self.path)
+            reviewer = _said(reviewer, 200, "an amendment needs a name", self.path)
+            reason = _said(reason, 2000, "an amendment needs a reason", self.path)
             if not self._review.locked:
                 what = "an amendment is open already" if self._review.seals else "the case is not signed"
                 raise CaseError(what, "Correct it as it is: nothing more is needed.", self.path)
@@ -204,6 +205,8 @@ def _cells(number: int) -> str:
     return "1 cell is" if number == 1 else f"{number} cells are"
 
 
-def _check_said(text: str, cause: str, path: Path) -> None:
-    if not text.strip():
+def _said(text: str, most: int, cause: str, path: Path) -> str:
+    line = one_line(text, most)
+    if not line:
         raise CaseError(cause, "Give one.", path)
+    return line
