@@ -93,6 +93,15 @@ def test_roll_ups_forgive_band_for_segmented_and_know_what_is_only_a_neutrophil(
     assert named(metrics, "macro-F1").value == pytest.approx(1 / 3)
     assert named(metrics, "macro-F1, roll-ups").value == 1
     assert named(metrics, "macro-F1, roll-ups").cells == 24
+    assert named(metrics, "called what they may be", "lab, class known in part").value == 0
+
+
+def test_of_a_cell_known_in_part_it_is_seen_whether_it_is_called_one_of_its_classes():
+    labels = ["lymphocyte|neutrophil_band", "neutrophil"] * 2 + ["blast"]
+    called = ("artefact", "neutrophil_band", "lymphocyte", "lymphocyte", "artefact")
+    proba = np.array([[0.8 if name == given else 0.05 for name in CLASSES] for given in called], np.float32)
+    metric = named(measure(rows_of(labels), proba, CLASSES), "called what they may be", "lab, class known in part")
+    assert (metric.value, metric.cells) == (0.5, 4)
 
 
 @pytest.mark.parametrize(

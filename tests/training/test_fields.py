@@ -11,7 +11,7 @@ from smears import small_smear
 
 from leukoscope.segmentation import get_segmenter
 from leukotrain.data import fields
-from leukotrain.data.sources import CLASSES, NOT_BLAST
+from leukotrain.data.sources import CLASSES, MATURE
 
 MPP = 0.2
 
@@ -35,7 +35,7 @@ def test_marks_become_labels_or_leave_a_cell_out(data: Path, tmp_path: Path, mon
     monkeypatch.setattr(fields, "_marks", dict)
     plain = [r for r in fields.field_rows(data, tmp_path / "plain", "watershed") if r.label != "artefact"]
     assert len(plain) >= 3
-    assert {r.label for r in plain} == {NOT_BLAST}
+    assert {r.label for r in plain} == {MATURE}
 
     rgb = np.asarray(Image.open(data / "all_idb1" / "Im099_0.png"))
     cells = get_segmenter("watershed").segment(rgb, MPP).cells
@@ -44,7 +44,7 @@ def test_marks_become_labels_or_leave_a_cell_out(data: Path, tmp_path: Path, mon
     marks = [(float(y1), float(x1), "smudge"), (float(y2), float(x2), "unclear"), (1.0, 1.0, "smudge")]
     monkeypatch.setattr(fields, "_marks", lambda: {"all_idb1/Im099_0.png": marks})
     marked = [r for r in fields.field_rows(data, tmp_path / "marked", "watershed") if r.label != "artefact"]
-    assert [r.label for r in marked] == ["smudge"] + [NOT_BLAST] * (len(plain) - 2)
+    assert [r.label for r in marked] == ["smudge"] + [MATURE] * (len(plain) - 2)
     assert Path(marked[0].image).stem == Path(plain[0].image).stem
 
 

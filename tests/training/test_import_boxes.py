@@ -15,7 +15,7 @@ from leukotrain.data.importers import (
     voc,
 )
 from leukotrain.data.manifest import Manifest
-from leukotrain.data.sources import NOT_BLAST
+from leukotrain.data.sources import MATURE
 
 from .pictures import picture, read
 
@@ -36,7 +36,7 @@ def voc_field(folder, name="F1", label="WBC", box=(20, 30, 40, 60)):
 def test_boxes_become_cells_with_elliptic_outlines(tmp_path):
     pixels = voc_field(tmp_path / "b")
     rows = bccd.rows(tmp_path / "b", tmp_path / "w")
-    assert [(r.label, r.group) for r in rows] == [(NOT_BLAST, "F1"), ("artefact", "F1")]
+    assert [(r.label, r.group) for r in rows] == [(MATURE, "F1"), ("artefact", "F1")]
     assert rows[0].mpp == pytest.approx(7.2 / 12)
     cut, mask = read(tmp_path / "w" / rows[0].image), read(tmp_path / "w" / rows[0].mask) > 0
     np.testing.assert_array_equal(cut, pixels[24:66, 14:46])

@@ -22,9 +22,9 @@ __all__ = ["card", "publish", "record_metrics", "table"]
 KNOWN: Final = {"cnmc": "C-NMC 2019", "pbc": "PBC, Barcelona", "all_idb1": "ALL-IDB1", "bccd": "BCCD"}
 PUBLIC_LABELS: Final = (
     "blasts are lymphoblasts only (C-NMC, ALL-IDB1); no myeloblast was seen. C-NMC's "
-    '"normal" B precursors are called lymphocyte here. Cells of ALL-IDB1 that are no blast carry no class, only '
-    "that they are none; they were trained as such. Smudges were marked by eye for this project, by one of its makers "
-    "and no hematologist. Artefact stands for red cells, platelets and bare background."
+    '"normal" B precursors are called lymphocyte here. White cells of healthy donors (ALL-IDB1) and of BCCD carry no '
+    "class, and were trained as one of the mature ones. Smudges were marked by eye for this project, by one of its "
+    "makers and no hematologist. Artefact stands for red cells, platelets and bare background."
 )
 
 

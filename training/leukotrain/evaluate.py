@@ -19,11 +19,12 @@ from leukoscope.slides import read_picture
 from .curves import Threshold, choose_threshold
 from .data.fields import left_out_cells
 from .data.manifest import Manifest, ManifestError, Row
+from .data.sources import MATURE
 from .figures import by_class, facts, measure, unknown_labels
 from .metrics import Metric, share
 from .transforms import by_slide
 
-__all__ = ["Evaluation", "evaluate", "left_out_metric", "load", "predict", "threshold_of"]
+__all__ = ["Evaluation", "evaluate", "left_out_metrics", "load", "predict", "threshold_of"]
 
 Probabilities = NDArray[np.float32]
 Log = Callable[[str], None]
@@ -132,8 +133,7 @@ def evaluate(
     classes = by_class(rows, proba, model.classes)
     if left_out is not None:
         say("JTSC's white cells")
-        metric = left_out_metric(model, left_out)
-        metrics += [] if metric is None else [metric]
+        metrics += left_out_metrics(model, left_out)
     say("speed")
     metrics += _speed(model, rows, roots)
     if baselines:
@@ -144,8 +144,8 @@ def evaluate(
     return Evaluation(metrics, classes, rows, proba, threshold, unknown)
 
 
-def left_out_metric(model: Classifier, data: Path, mpp: float | None = None) -> Metric | None:
-    """Measure which share of JTSC's white cells is called blast; None without any, or where blasts are not known.
+def left_out_metrics(model: Classifier, data: Path, mpp: float | None = None) -> list[Metric]:
+    """Measure which share of JTSC's white cells is called blast, and which a mature white cell; none without any.
 
     Parameters
     ----------
@@ -157,15 +157,17 @@ def left_out_metric(model: Classifier, data: Path, mpp: float | None = None) -> 
     """
     images, masks, groups = left_out_cells(data) if BLAST in model.classes else ([], [], [])
     if not images:
-        return None
-    called = np.empty(len(images), bool)
+        return []
+    called = np.empty(len(images), np.int64)
     for one, its in by_slide(model, groups, images.__getitem__):
         proba = one.predict_proba([images[i] for i in its], [masks[i] for i in its], mpp)
-        called[its] = proba.argmax(axis=1) == model.classes.index(BLAST)
-    value, low, high = share(called, np.array(groups))
+        called[its] = proba.argmax(axis=1)
     cells = "JTSC, white cells" if mpp is None else f"JTSC, white cells, at {mpp:g} µm/px"
     note = "nothing of this source was trained on" + ("; scale not known" if mpp is None else "")
-    return Metric("called blast", cells, value, low, high, len(images), len(set(groups)), note)
+    mature = np.array([name in MATURE.split("|") for name in model.classes])
+    given = {"called blast": called == model.classes.index(BLAST), "called a mature white cell": mature[called]}
+    shares = {name: share(hits, np.array(groups)) for name, hits in given.items()}
+    return [Metric(name, cells, *limits, len(images), len(set(groups)), note) for name, limits in shares.items()]
 
 
 def threshold_of(model: Classifier, manifest: Manifest, roots: Sequence[Path], log: Log) -> Threshold | None:

@@ -22,7 +22,7 @@ from .card import table
 from .data.cache import Crops
 from .data.manifest import Manifest, ManifestError, Row
 from .data.masks import JTSC_MPP
-from .evaluate import left_out_metric, predict
+from .evaluate import left_out_metrics, predict
 from .figures import source_name
 from .guards import slides_not_seen
 from .metrics import Metric, balanced_accuracy, bootstrap, share
@@ -222,8 +222,8 @@ def probe(
         sections["One class, several sources"] = swap_metrics(alike, predict(model, alike, roots), model.classes)
     if left_out is not None and blast is not None:
         say("JTSC's white cells")
-        found = [left_out_metric(model, left_out, mpp) for mpp in (None, JTSC_MPP)]
-        sections["A source left out"] = [metric for metric in found if metric is not None]
+        found = (left_out_metrics(model, left_out, mpp) for mpp in (None, JTSC_MPP))
+        sections["A source left out"] = [metric for metrics in found for metric in metrics]
     return {title: metrics for title, metrics in sections.items() if metrics}
 
 

@@ -18,7 +18,7 @@ from leukoscope.segmentation import get_segmenter
 from leukoscope.slides import estimate_mpp, read_picture
 
 from .manifest import Row
-from .sources import NOT_BLAST, crops_with_masks, fields, split_of
+from .sources import MATURE, crops_with_masks, fields, split_of
 
 __all__ = ["cells_and_centers", "field_rows", "left_out_cells", "match", "negative_rows"]
 
@@ -80,10 +80,10 @@ def _red_cell_mpp(boxes: list[tuple[str, Box]]) -> float | None:
 def field_rows(data: Path, work: Path, segmenter: str = "spike") -> list[Row]:
     """Cut the white cells out of ALL-IDB1's fields.
 
-    A cell matched to a blast's point is a blast; no cell of a healthy donor's field is one, of which class it is,
-    nobody wrote down. What was marked as a smudge (`segment/smudges.csv`) is one; what was marked as unclear is left
-    out. So are other cells of patients' fields, those with a point of another kind too: many of them look like the
-    blasts beside them. So are cells that the field's border cuts.
+    A cell matched to a blast's point is a blast; a cell of a healthy donor's field is none, nor any other precursor;
+    which of the mature ones, nobody wrote down. What was marked as a smudge (`segment/smudges.csv`) is one; what was
+    marked as unclear is left out. So are other cells of patients' fields, those with a point of another kind too: many
+    of them look like the blasts beside them. So are cells that the field's border cuts.
     """
     folder = work / "fields"
     folder.mkdir(parents=True, exist_ok=True)
@@ -118,7 +118,7 @@ def field_rows(data: Path, work: Path, segmenter: str = "spike") -> list[Row]:
             elif i in pairs and points[pairs[i]][2] == "blast":
                 label = "blast"
             elif kind == "healthy" and not blasts_inside:
-                label = NOT_BLAST
+                label = MATURE
             else:
                 continue
             if label == "unclear" or blasts_inside > 1 or (label != "blast" and blasts_inside):
@@ -134,7 +134,7 @@ def field_rows(data: Path, work: Path, segmenter: str = "spike") -> list[Row]:
 
 
 def negative_rows(data: Path, work: Path, per_field: int = 3) -> list[Row]:
-    """Cut BCCD's fields: red cells and platelets by their boxes, as artefacts; white cells, which are no blasts."""
+    """Cut BCCD's fields: red cells and platelets by their boxes, as artefacts; white cells, as mature ones."""
     folder = work / "bccd"
     folder.mkdir(parents=True, exist_ok=True)
     marks = _marks()
@@ -166,7 +166,7 @@ def negative_rows(data: Path, work: Path, per_field: int = 3) -> list[Row]:
             mask = np.zeros_like(inside)
             box = (slice(max(0, y0), y1), slice(max(0, x0), x1))
             mask[box] = inside[box]
-            kind = _under(marks.get(f"bccd/{image_file.name}", []), mask.astype(np.int32)).get(1, NOT_BLAST)
+            kind = _under(marks.get(f"bccd/{image_file.name}", []), mask.astype(np.int32)).get(1, MATURE)
             if inside[box].mean() >= 0.2 and kind != "unclear":
                 name = f"{image_file.stem}-wbc{k:02d}"
                 rows.append(_save(folder, work, name, image, mask, box, kind, group, "bccd", mpp))

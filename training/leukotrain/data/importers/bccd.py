@@ -10,17 +10,17 @@ from leukoscope.errors import LeukoscopeError
 
 from ..fields import negative_rows
 from ..manifest import Row
-from ..sources import NOT_BLAST, split_of
+from ..sources import MATURE, split_of
 from . import voc
 from ._names import Progress
 
 __all__ = ["LABELS", "rows"]
 
-LABELS: Final = {"WBC": NOT_BLAST, "RBC": "artefact", "Platelets": "artefact"}
+LABELS: Final = {"WBC": MATURE, "RBC": "artefact", "Platelets": "artefact"}
 
 
 def rows(folder: Path, work: Path, progress: Progress | None = None) -> list[Row]:
-    """Cut the cells of BCCD: white cells are no blasts, of which class nobody wrote down; the rest are artefacts.
+    """Cut the cells of BCCD: white cells are mature ones, of which class nobody wrote down; the rest are artefacts.
 
     The set names no patients: groups are fields. Each field's scale is told by its red cells. From the shared layout a
     few red cells and platelets of each field are taken, and white cells by their masks, as `leukotrain prepare` does.
