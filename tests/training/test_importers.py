@@ -20,7 +20,7 @@ from leukotrain.data.importers import (
     raabin,
 )
 from leukotrain.data.manifest import Manifest
-from leukotrain.data.sources import NOT_BLAST
+from leukotrain.data.sources import MATURE
 from leukotrain.data.split import is_held_out
 from leukotrain.data.splits import holdout
 
@@ -244,7 +244,7 @@ def test_crops_of_all_idb2_belong_to_their_fields_or_are_one_group(tmp_path):
     picture(tmp_path / "img/Im001_1.tif")
     picture(tmp_path / "img/Im200_0.tif")
     rows = all_idb2.rows(tmp_path, {"Im001_1": "Im007", "Im200_0": "Im060"})
-    assert [(r.label, r.group) for r in rows] == [("blast", "Im007"), (NOT_BLAST, "Im060")]
+    assert [(r.label, r.group) for r in rows] == [("blast", "Im007"), (f"{MATURE}|artefact", "Im060")]
     assert [r.split == "test" for r in rows] == [is_held_out("Im007"), is_held_out("Im060")]
     assert {r.group for r in all_idb2.rows(tmp_path, None)} == {"all_idb2"}
     with pytest.raises(SettingsError, match="Im200_0"):

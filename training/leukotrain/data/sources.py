@@ -19,7 +19,7 @@ from leukoscope.slides import read_picture
 from .manifest import Row
 from .split import fold_of, is_held_out
 
-__all__ = ["ASSUMED_MPP", "CLASSES", "LICENSES", "MATURE", "NOT_BLAST", "cnmc_rows", "pbc_rows", "split_of"]
+__all__ = ["ASSUMED_MPP", "CLASSES", "LICENSES", "MATURE", "cnmc_rows", "pbc_rows", "split_of"]
 
 # The classes that the data support. "plasma_cell" and "platelet_clump" have no labels in them; smudges were marked for
 # this project (leukotrain/segment/smudges.csv).
@@ -38,7 +38,6 @@ CLASSES: Final = (
     "smudge",
     "artefact",
 )
-NOT_BLAST: Final = "|".join(c for c in CLASSES if c != "blast")
 # White cells of blood without leukemia, of which class nobody wrote down, are mature ones. To allow less than all but
 # blasts matters: a network that may call the cells of a strange stain erythroblasts, smudges or artefacts learns to.
 MATURE: Final = "|".join(CLASSES[1:7])
