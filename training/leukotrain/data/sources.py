@@ -19,7 +19,7 @@ from leukoscope.slides import read_picture
 from .manifest import Row
 from .split import fold_of, is_held_out
 
-__all__ = ["ASSUMED_MPP", "CLASSES", "LICENSES", "MATURE", "cnmc_rows", "pbc_rows", "split_of"]
+__all__ = ["ASSUMED_MPP", "CLASSES", "LICENSES", "MATURE", "PBC_MASKS", "cnmc_rows", "listed", "pbc_rows", "split_of"]
 
 # The classes that the data support. "plasma_cell" and "platelet_clump" have no labels in them; smudges were marked for
 # this project (leukotrain/segment/smudges.csv).
@@ -60,6 +60,7 @@ PBC: Final = {
     "MMY": "metamyelocyte",
     "IG": "promyelocyte|myelocyte|metamyelocyte",
 }
+PBC_MASKS: Final = "pbc-masks"  # the outlines, in the work folder
 CNMC: Final = {"blast": "blast", "normal": "lymphocyte"}
 
 LICENSES: Final = (
@@ -87,20 +88,34 @@ def split_of(group: str) -> str:
     return "val" if fold_of(group) == 1 else "train"
 
 
-def _listed(data: Path, dataset: str) -> Iterator[dict[str, str]]:
+COLUMNS: Final = frozenset({"path", "dataset", "label", "group", "mask", "points"})
+
+
+def listed(data: Path, dataset: str) -> Iterator[dict[str, str]]:
+    """Give a data set's lines of the data sets' manifest.csv.
+
+    Raises
+    ------
+    LeukoscopeError
+        It cannot be read, or lacks a column.
+    """
     file = data / "manifest.csv"
     try:
         with file.open(encoding="utf-8", newline="") as stream:
-            yield from (line for line in csv.DictReader(stream) if line["dataset"] == dataset)
-    except OSError as error:
+            reader = csv.DictReader(stream)
+            missing = COLUMNS - set(reader.fieldnames or ())
+            if missing:
+                raise LeukoscopeError(f"has no column {min(missing)}", "Give the data sets' own manifest.csv.", file)
+            yield from (line for line in reader if line["dataset"] == dataset)
+    except (OSError, UnicodeDecodeError) as error:
         raise LeukoscopeError("no data set here", "Give the folder that holds manifest.csv (--data).", file) from error
 
 
-def cnmc_rows(data: Path, work: Path) -> list[Row]:
+def cnmc_rows(data: Path) -> list[Row]:
     """List C-NMC: single cells, cut out on black."""
     return [
         Row(r["path"], "", CNMC[r["label"]], r["group"], "cnmc", ASSUMED_MPP["cnmc"], split_of(r["group"]))
-        for r in _listed(data, "cnmc")
+        for r in listed(data, "cnmc")
     ]
 
 
@@ -110,10 +125,10 @@ def pbc_rows(data: Path, work: Path) -> list[Row]:
     Every other cell is outlined by the default segmenter, as at inference, the others by thresholds: a model should
     not depend on one way of drawing.
     """
-    folder = work / "pbc-masks"
+    folder = work / PBC_MASKS
     folder.mkdir(parents=True, exist_ok=True)
     rows = []
-    for r in _listed(data, "pbc"):
+    for r in listed(data, "pbc"):
         file = folder / f"{Path(r['path']).stem}.png"
         if not file.exists():
             image = read_picture(data / r["path"])
@@ -131,9 +146,9 @@ def pbc_rows(data: Path, work: Path) -> list[Row]:
 
 def fields(data: Path, dataset: str) -> list[tuple[Path, Path, str, str]]:
     """List the fields of ALL-IDB1 or BCCD: image, the CSV of its points or boxes, label, group."""
-    return [(data / r["path"], data / r["points"], r["label"], r["group"]) for r in _listed(data, dataset)]
+    return [(data / r["path"], data / r["points"], r["label"], r["group"]) for r in listed(data, dataset)]
 
 
 def crops_with_masks(data: Path, dataset: str) -> list[tuple[Path, Path, str]]:
     """List the crops of JTSC: image, mask, group."""
-    return [(data / r["path"], data / r["mask"], r["group"]) for r in _listed(data, dataset)]
+    return [(data / r["path"], data / r["mask"], r["group"]) for r in listed(data, dataset)]
