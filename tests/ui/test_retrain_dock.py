@@ -7,6 +7,7 @@ import shutil
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from leukoscope.ui.retrain_dock import widget as docked
 from leukoscope.ui.retrain_dock.bench import free_name
 from leukoscope.ui.retrain_dock.gate_view import HOLDS
 from leukoscope.ui.settings import prefer_model, user_settings
+from leukotrain.retraining.gate import Figure, Gate
 from leukotrain.settings import CanceledError
 
 from .conftest import MPP, drawn, drawn_case
@@ -208,6 +210,45 @@ def test_a_row_leads_to_the_cell_that_would_change(
     session.open(cases[1])
     assert "was not compared" in dock.flips.said.text()
     assert dock.flips.model.rows == []
+
+
+def test_a_case_that_nobody_reviewed_is_told_what_would_change(
+    dock: Any, session: Any, cases: list[Path], smear: Path, qtbot: Any, tmp_path: Path
+) -> None:
+    for cell in session.case.ids:  # what the model has never heard of, so that there is something to change
+        session.relabel([cell], "basophil" if cell % 2 else "plasma_cell")
+    unseen = drawn_case(smear, tmp_path / "unseen.leuko", model="blood")
+    dock.cases.add(unseen)
+    run(dock, qtbot)
+    plan, changes = dock.outcome.plan, dock.outcome.gate.changes
+    assert [case.path for case in plan.cases] == [cases[0]]
+    assert [change.case for change in changes] == ["smear.leuko", "unseen.leuko"]
+    assert "unseen.leuko" in dock.flips.others.text()
+    session.open(unseen)
+    assert f"{len(changes[1].flips)} of 12 cells would change class" in dock.flips.said.text()
+    assert len(dock.flips.model.rows) == len(changes[1].flips) > 0
+
+
+def test_the_gate_can_be_read_at_any_width(dock: Any, qtbot: Any) -> None:
+    figures = tuple(
+        Figure(f"recall, {label}", (0.934, 0.891, 0.972), (0.951, 0.9, 0.98), (0.017, -0.121, 0.14), 1234, True)
+        for label in ("blast", "neutrophil_segmented", "erythroblast")
+    )
+    gate = Gate("cells left out of the fit, slide by slide", 1234, 7, figures)
+    dock.gate.show_outcome(SimpleNamespace(gate=gate, folder=Path("new"), overruled_by=""))
+    dock.tabs.setCurrentWidget(dock.gate)
+    table, window, heights = dock.gate.table, dock.parent(), {}
+    for width in (300, 460, 700):
+        window.resize(width, 800)
+        QApplication.processEvents()
+        assert table.horizontalScrollBar().maximum() == 0
+        assert sum(table.columnWidth(i) for i in range(5)) <= table.viewport().width()
+        words = table.fontMetrics().horizontalAdvance
+        for column in range(5):
+            longest = max((word for row in dock.gate.model.rows for word in row[column].split(" ")), key=words)
+            assert table.columnWidth(column) > words(longest), (width, longest)
+        heights[width] = table.rowHeight(1)
+    assert heights[300] > heights[700]  # intervals stand below their values, and come up again
 
 
 def test_a_locked_slide_that_trained_the_model_is_refused(

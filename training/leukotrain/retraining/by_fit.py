@@ -225,8 +225,7 @@ def _changes(
 ) -> tuple[CaseChange, ...]:
     """Ask both models about every cell of the cases."""
     out = []
-    cases = (*plan.cases, *plan.locked)
-    for done, one in enumerate(cases, 1):
+    for done, one in enumerate(plan.every, 1):
         with opened(one, ready) as (case, slide):
             called: list[list[str]] = []
             for model in (old, new):
@@ -238,5 +237,5 @@ def _changes(
                     raise CanceledError("retraining was stopped", "Start it again; it goes on.") from stopped
                 called.append(named(np.concatenate(parts), here.classes, here.threshold))
             out.append(change_of(case, called[0], called[1], plan.new_classes))
-        tell(Stage.GATE, done, len(cases))
+        tell(Stage.GATE, done, len(plan.every))
     return tuple(out)

@@ -192,14 +192,13 @@ def _changes(
     ready: Sequence[Case],
 ) -> tuple[CaseChange, ...]:
     out = []
-    cases = (*plan.cases, *plan.locked)
-    for done, one in enumerate(cases, 1):
+    for done, one in enumerate(plan.every, 1):
         every: Any = seen[one.id].every
         before = named(_proba(old, every, plan.bundle.temperature), plan.bundle.classes, plan.bundle.threshold)
         after = named(_proba(head, every, temperature), plan.classes, threshold)
         with opened(one, ready) as (case, _):
             out.append(change_of(case, before, after, plan.new_classes))
-        tell(Stage.GATE, done, len(cases))
+        tell(Stage.GATE, done, len(plan.every))
     return tuple(out)
 
 

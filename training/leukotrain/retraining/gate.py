@@ -66,7 +66,7 @@ class Gate:
     cells, groups : int
     figures, by_class : tuple of Figure
     changes : tuple of CaseChange
-        Of each case: the cells whose class changes, and the verdict before and after.
+        Of each case, in the order of `RetrainPlan.every`: the cells whose class changes, the verdict before and after.
     reasons : tuple of str
         Why the new model is refused; none if it passes.
     notes : tuple of str

@@ -93,7 +93,7 @@ def see(plan: RetrainPlan, whole: bool, device: str, tell: Tell, ready: Sequence
         See `opened` and `embed_case`.
     """
     out: dict[str, Seen] = {}
-    cases = (*plan.cases, *plan.locked)
+    cases = plan.every if whole else (*plan.cases, *plan.locked)
     total = sum(one.cells if whole else len(one) for one in cases)
     before = 0
 

@@ -55,6 +55,8 @@ class RetrainPlan:
         measures on these.
     notes : tuple of str
         What is worth knowing, a sentence each.
+    silent : tuple of ReviewedCase
+        Chosen to learn from, but without a reviewed cell that teaches: only asked which of their cells would change.
     """
 
     model: str
@@ -65,6 +67,12 @@ class RetrainPlan:
     new_classes: tuple[str, ...]
     unseen: tuple[str, ...]
     notes: tuple[str, ...]
+    silent: tuple[ReviewedCase, ...] = ()
+
+    @property
+    def every(self) -> tuple[ReviewedCase, ...]:
+        """All cases that were chosen; `Gate.changes` has their order."""
+        return (*self.cases, *self.locked, *self.silent)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -121,7 +129,7 @@ class RetrainPlan:
     def table(self) -> str:
         """Give what the cases hold as a Markdown table."""
         lines = ["| case | cells | reviewed | corrected | confirmed | labels | use |", "|---|---|---|---|---|---|---|"]
-        for use, some in (("learn", self.cases), ("locked", self.locked)):
+        for use, some in (("learn", self.cases), ("locked", self.locked), ("changes only", self.silent)):
             for case in some:
                 labels = ", ".join(f"{label} {count}" for label, count in case.by_class.items())
                 counts = f"{len(case)} | {case.corrected} | {len(case) - case.corrected}"
@@ -184,7 +192,7 @@ def retrain_plan(
     for case in held:
         if not len(case):
             raise SettingsError("no cell of the locked case was reviewed", "Review some, or leave it out.", case.path)
-    learned = tuple(case for case in learned if len(case))
+    chosen, learned = learned, tuple(case for case in learned if len(case))
     cells = sum(map(len, learned))
     if cells < FEWEST_CELLS:
         remedy = f"Correct or confirm {FEWEST_CELLS} or more."
@@ -200,7 +208,9 @@ def retrain_plan(
         notes.append("The model was trained on some of these slides already: the gate does not measure on them.")
     if not held and len({case.group for case in learned}) == 1:
         notes.append("One slide: parts of it stand in for other slides, and figures say nothing about another slide.")
-    return RetrainPlan(model, bundle, mode, learned, held, new, unseen, tuple(notes))
+    teaching = {case.id for case in learned}
+    silent = tuple(case for case in chosen if case.id not in teaching)
+    return RetrainPlan(model, bundle, mode, learned, held, new, unseen, tuple(notes), silent)
 
 
 def _judged(cases: Sequence[ReviewedCase], bundle: Bundle, mode: str) -> tuple[list[str], tuple[str, ...]]:

@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QTimer, Signal
-from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QGridLayout, QVBoxLayout, QWidget
 
 from leukoscope.classification.taxonomy import TAXONOMY
 
 from .._state import Session
 from ..notify import reporting_errors, say
-from ..review_dock.rows import RowsModel, rows_view
-from ..review_dock.tab import button, label, line
+from ..review_dock.rows import RowsModel
+from ..review_dock.tab import button, label
 from .bench import by_class, contents
+from .fitted_table import FittedTable
 
 if TYPE_CHECKING:
     from leukotrain.retrain import ReviewedCase
@@ -53,10 +54,10 @@ class CasesView(QWidget):
         self.held: dict[Path, ReviewedCase] = {}
         self._here: Path | None = None  # the open case, where it was added by itself
         self.model = RowsModel(("Case", "Use", "Reviewed", "Corrected", "Confirmed"), left=(0, 1))
-        self.table = rows_view(self.model)
+        self.table = FittedTable(self.model)
         self.table.setFixedHeight(104)
         self.classes = RowsModel(("Class", "Corrected", "Confirmed"))
-        self.class_table = rows_view(self.classes)
+        self.class_table = FittedTable(self.classes)
         self.class_table.setMinimumHeight(96)
         self.of = label()
         here = button("Add this case", self.add_here, "The case that is open")
@@ -66,7 +67,10 @@ class CasesView(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.table)
-        layout.addWidget(line(here, add, self.lock, self.remove))
+        buttons = QGridLayout()  # two and two: the dock may be narrow
+        for i, each in enumerate((here, add, self.lock, self.remove)):
+            buttons.addWidget(each, i // 2, i % 2)
+        layout.addLayout(buttons)
         layout.addWidget(self.of)
         layout.addWidget(self.class_table, stretch=1)
         self._later = QTimer(self)

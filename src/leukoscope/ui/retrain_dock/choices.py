@@ -38,6 +38,9 @@ class RetrainChoices(QWidget):
         self.mode = QComboBox()
         for mode, text in MODES.items():
             self.mode.addItem(text, mode)
+        for box in (self.model, self.mode):
+            box.setMinimumContentsLength(8)  # else as wide as its longest text, whatever room there is
+            box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.name = QLineEdit()
         self.name.setToolTip("Of the new model: up to 40 of a-z, 0-9, - and _, a letter first")
         self.folder = QLineEdit()
@@ -46,7 +49,7 @@ class RetrainChoices(QWidget):
         browse = QToolButton()
         browse.setText("…")
         browse.clicked.connect(self._browse)
-        self.flips = QCheckBox("Also find which cells would change class")
+        self.flips = QCheckBox("Also list cells that would change class")
         self.flips.setToolTip("All cells of the cases are shown to the model for that, once")
         self.flips.setChecked(True)
         form = QFormLayout(self)

@@ -58,7 +58,7 @@ class CurvePlot(QWidget):
 
     def minimumSizeHint(self) -> QSize:  # noqa: N802
         """As small as can still be read."""
-        return QSize(160, 90)
+        return QSize(125, 90)
 
     def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: N802
         """Draw title, scale, lines and marks."""

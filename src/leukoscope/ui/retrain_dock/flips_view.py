@@ -53,7 +53,7 @@ class FlipsView(QWidget):
         """Show what would change in the case that is open; of the others a line each."""
         changes: dict[Any, CaseChange] = {}
         if outcome is not None:
-            paths = [case.path for case in (*outcome.plan.cases, *outcome.plan.locked)]
+            paths = [case.path for case in outcome.plan.every]
             changes = dict(zip(paths, outcome.gate.changes, strict=False))  # none where none were asked for
         whole = self.session.whole
         here = None if whole is None else whole.path
@@ -80,7 +80,7 @@ class FlipsView(QWidget):
         elif outcome is None:
             said = "Which cells of this case another model would call otherwise is listed here."
         else:
-            said = "This case was not compared: it was not among those chosen, or has no reviewed cell."
+            said = "This case was not compared: it was not among those chosen, or changes were not asked for."
         self.said.setText(said)
         self.others.setText(" ".join(" ".join(change.lines()[:1]) for change in changes.values()))
         self.others.setVisible(bool(changes))

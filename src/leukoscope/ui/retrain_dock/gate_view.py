@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QHeaderView, QLineEdit, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLineEdit, QVBoxLayout, QWidget
 
 from leukoscope.classification.taxonomy import TAXONOMY
 
-from ..review_dock.rows import RowsModel, rows_view
+from ..review_dock.rows import RowsModel
 from ..review_dock.tab import button, label, line
+from .fitted_table import FittedTable
 
 if TYPE_CHECKING:
     from leukotrain.retrain import Figure
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["GateView"]
 
 HEADERS = ("Figure, %", "Before", "After", "Change", "Cells")
-FIGURE_PX = 150  # a longer name is cut, and stands in the tool tip: the change is to be seen
 HOLDS, WORSE = "#3fa45b", "#e8001c"
 
 
@@ -36,10 +36,7 @@ class GateView(QWidget):
         self.verdict = label(bold=True)
         self.on = label()
         self.model = RowsModel(HEADERS)
-        self.table = rows_view(self.model)
-        header = self.table.horizontalHeader()
-        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Interactive)
-        header.resizeSection(0, FIGURE_PX)
+        self.table = FittedTable(self.model)
         self.notes = label()
         self.name = QLineEdit()
         self.name.setPlaceholderText("your name: the model will carry it")
@@ -96,7 +93,7 @@ def _row(figure: Figure) -> tuple[str, ...]:
     what, _, of = figure.name.rpartition(", ")
     name = f"{what}, {TAXONOMY.name(of).lower()}" if what else figure.name
     name = name.replace("accuracy of the majority,", "accuracy if all were")
-    change = _percent(figure.change, "+.0f", "…")
+    change = _percent(figure.change, "+.0f", "\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}")
     return name, _percent(figure.before), _percent(figure.after), change, f"{figure.cells:,}"
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RetrainWidget"]
 
+NARROWEST = 400  # px, at which the gate's table still fits
 STAGES = {
     "embed": "Looking at the cells",
     "search": "How far to leave the old model: cells left out say",
@@ -112,7 +113,7 @@ class RetrainWidget(QWidget):
         layout.setContentsMargins(6, 6, 6, 6)
         layout.addWidget(self.notice)
         layout.addWidget(self.body, stretch=1)
-        self.setMinimumWidth(520)
+        self.setMinimumWidth(NARROWEST)
         self._idle()
 
     # -- the case -------------------------------------------------------------------------------------------------

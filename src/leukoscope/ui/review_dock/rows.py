@@ -84,9 +84,9 @@ class RowsModel(QAbstractTableModel):
         return None
 
 
-def rows_view(model: Any, parent: QWidget | None = None) -> QTableView:
-    """Show a model's rows, whole rows selectable, the last column as wide as there is room."""
-    view = QTableView(parent)
+def rows_view(model: Any, parent: QWidget | None = None, view: QTableView | None = None) -> QTableView:
+    """Show a model's rows, whole rows selectable, the last column as wide as there is room; in a view of one's own."""
+    view = QTableView(parent) if view is None else view
     view.setModel(model)
     view.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
     view.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
