@@ -149,12 +149,17 @@ def export(
     labels: Annotated[bool, typer.Option(help="labels.zarr, OME-Zarr.")] = False,
     report: Annotated[bool, typer.Option(help="report.html.")] = False,
     pdf: Annotated[bool, typer.Option(help="report.pdf, the same to print and to file.")] = False,
+    profile: Annotated[
+        str | None,
+        typer.Option(help="Counting profile: blood, marrow, or a profile file (JSON). Default: the analysis' own."),
+    ] = None,
 ) -> None:
     """Write a case's tables, outlines, labels or report."""
     from leukoscope.cases import open_case
 
     with open_case(case_dir) as case:
-        for path in case.export(csv=csv, geojson=geojson, labels=labels, report=report, pdf=pdf).values():
+        written = case.export(csv=csv, geojson=geojson, labels=labels, report=report, pdf=pdf, profile=profile)
+        for path in written.values():
             out.print(str(path), soft_wrap=True)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import logging
 import os
 import sys
@@ -20,6 +22,10 @@ def guarded(application: typer.Typer) -> None:
     Exit codes: 0 done, 2 bad input or settings, 130 interrupted, 1 a fault of ours (LEUKOSCOPE_DEBUG=1 shows where).
     """
     debug = bool(os.environ.get("LEUKOSCOPE_DEBUG"))
+    codecs.register_error("leukoscope", _plain)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="leukoscope")
     if not debug:
         # What tifffile logs of a damaged file is said again, in one line, by the error that follows.
         logging.getLogger("tifffile").addHandler(logging.NullHandler())
@@ -37,6 +43,19 @@ def guarded(application: typer.Typer) -> None:
         message = " ".join(str(error).split()) or type(error).__name__
         _print(f"leukoscope: unexpected {type(error).__name__}: {message}. Set LEUKOSCOPE_DEBUG=1 to see where.")
         sys.exit(1)
+
+
+_PLAIN = {"–": "-", "…": "...", "µ": "u", "²": "2", "×": "x", "→": "->", "≥": ">=", "≤": "<=", "±": "+/-"}
+
+
+def _plain(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Write what a terminal's encoding does not have in other letters; nothing printed is worth a failed analysis."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    character = error.object[error.start]
+    if "\udc80" <= character <= "\udcff":  # a byte of a path that is no text: as it was
+        return bytes([ord(character) - 0xDC00]), error.start + 1
+    return _PLAIN.get(character) or character.encode("ascii", "backslashreplace").decode(), error.start + 1
 
 
 def say_error(error: LeukoscopeError) -> None:

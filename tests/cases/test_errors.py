@@ -10,6 +10,8 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from leukoscope.cases import Case, open_case
@@ -76,6 +78,16 @@ def test_a_case_of_another_slide(case, slide, settings):
         with pytest.raises(CaseError) as caught:
             Case.open_or_create(case.path, slide, settings)
         one_line(caught, "reading only")
+
+
+def test_a_slide_under_another_name_is_the_case_s_own(case, slide):
+    class Opened:
+        fingerprint, former_fingerprint, name = "new", slide.fingerprint, "renamed"
+
+    assert case.is_of(replace(slide, name="renamed", address="elsewhere.svs"))
+    assert case.is_of(Opened())
+    case.check_slide(Opened())
+    assert not case.is_of(replace(slide, fingerprint="new"))
 
 
 def test_a_case_is_not_made_over_something(case, slide, settings, tmp_path):
@@ -242,3 +254,46 @@ def test_a_fraction_is_no_cell(case):
         case.relabel([1.9], "monocyte", "mk")
     one_line(caught, "no cell 1.9")
     assert not case.events
+
+
+@pytest.mark.parametrize(
+    ("ids", "words"),
+    [
+        (["a"], "no cell 'a'"),
+        ("12", "no cell '12'"),
+        (b"1", "no cell b'1'"),
+        ([float("nan")], "no cell nan"),
+        ([float("inf")], "no cell inf"),
+        ([None], "no cell None"),
+        (None, "no cell None"),
+        ([[1, 2]], r"no cell \[1, 2\]"),
+        (np.array([True, False, True, False]), "no cell True"),  # a mask is no list of ids
+        (pd.Series([1, None], dtype="Int64"), "no cell <NA>"),
+        ([0], "no cell 0"),
+        ([], "no cell is chosen"),
+    ],
+)
+def test_what_is_no_id_is_refused_in_one_line(case, ids, words):
+    reader = case.second_reader("al")
+    for ask in (case.relabel, reader.relabel, lambda given, _: case.confirm(given)):
+        with pytest.raises(CaseError, match=words):
+            ask(ids, "monocyte")
+    assert not case.events
+
+
+@pytest.mark.parametrize(
+    "ids", [2, np.int64(2), np.uint8(2), np.array(2), np.array([2, 2]), [2.0], {2}, (i for i in [2]), pd.Series([2])]
+)
+def test_ids_may_be_of_any_whole_number_s_type(case, ids):
+    event = case.relabel(ids, "monocyte")
+    assert event.cells == (2,)
+    assert type(event.cells[0]) is int
+    assert case.labels(np.int64(2)) == {2: "monocyte"}
+    assert list(case.outlines(2)) == list(case.reviewed(2)) == [2]
+
+
+def test_a_closed_case_says_so(case):
+    case.close()
+    for ask in (lambda: case.relabel(1, "blast"), lambda: case.cells, lambda: case.outlines()):
+        with pytest.raises(CaseError, match="the case was closed"):
+            ask()

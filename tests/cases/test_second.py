@@ -163,3 +163,22 @@ def test_a_confirmation_is_a_review(case):
     assert case.cells["source"].tolist() == ["reviewer", "model", "reviewer", "model"]
     with pytest.raises(CaseError, match="no cell is chosen"):
         case.confirm([])
+
+
+def test_no_event_tells_him_what_the_model_said(case):
+    reader = case.second_reader("al", hide_model=True)
+    event = reader.relabel([1, 2], "monocyte")
+    assert event.was == {1: "unidentified", 2: "unidentified"}
+    assert reader.relabel(1, "blast").was == {1: "monocyte"}
+    reader.undo()
+    event = reader.undo()
+    assert (event.was, event.became) == ({1: "monocyte", 2: "monocyte"}, {1: "unidentified", 2: "unidentified"})
+    assert reader.redo().was == {1: "unidentified", 2: "unidentified"}
+    assert case.second_reader("al").relabel(3, "monocyte").was == {3: "blast"}  # hidden no longer
+
+
+def test_a_decision_is_between_two(case):
+    for names in ("mk", ("mk",), ("mk", "mk"), ("mk", " "), ("a", "b", "c")):
+        with pytest.raises(CaseError, match="a label decides between two readers"):
+            case.relabel(1, "blast", "boss", adjudicates=names)
+    assert case.relabel(1, "blast", "boss", adjudicates=(" mk ", "al")).detail["adjudicates"] == ["al", "mk"]

@@ -11,9 +11,10 @@ import pandas as pd
 import pytest
 from pypdf import PdfReader
 
-from leukoscope.cases import Case, open_case
-from leukoscope.errors import CaseError
-from leukoscope.hematology import corrected_prevalence, load_profile
+from leukoscope.cases import Case, CellRow, open_case
+from leukoscope.classification.taxonomy import CellClass
+from leukoscope.errors import CaseError, SettingsError
+from leukoscope.hematology import Profile, Threshold, corrected_prevalence, load_profile, save_profiles
 
 
 @pytest.fixture
@@ -308,3 +309,65 @@ def test_a_report_that_is_not_signed_says_so(case):
     case.sign("mk")
     assert "A copy, not signed. The case was signed by mk" in report()
     assert "signed/1/report.html" in report()
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A profile of the laboratory's own, in a file: roll-ups and a class of its own are blasts."""
+    threshold = (Threshold(20, "ours"),)
+    blasts = ("blast", "immature_granulocyte", "promonocyte")
+    save_profiles([Profile("day 28", "nucleated", 5, threshold, blasts, review="blasts")], tmp_path / "mine.json")
+    return f"{tmp_path}/mine.json:day 28"
+
+
+def test_a_profile_of_a_file_is_kept_with_the_case(tmp_path, slide, settings, make_cell, own):
+    settings = replace(settings, profile=own)
+    with Case.create(tmp_path / "own.leuko", slide, settings) as case:
+        run = case.begin_run(settings, 1)
+        case.add_block(run, 0, [make_cell(50 * i, 100) for i in range(1, 11)])
+        case.finish_run(run, "completed")
+    (tmp_path / "mine.json").unlink()
+    with open_case(tmp_path / "own.leuko") as case:
+        assert case.differential().profile.name == case.profile().name == "day 28"
+        assert case.differential(own).profile == case.profile(own) == case.profile()
+        assert case.count(["blast"]).profile.min_cells == 5
+        assert (case.export(report=True)["counts.csv"].read_text().splitlines()[1]).endswith(",10,day 28")
+        assert case.draw_sample(3, 1).profile == "day 28"
+        case.confirm(case.ids, "mk")
+        assert case.sign("Dr. K").profile == "day 28"
+        with pytest.raises(SettingsError, match="cannot be read"):
+            case.differential(own.replace("28", "29"))
+
+
+def test_roll_ups_and_own_classes_are_blasts_everywhere(many, own):
+    many.add_class(CellClass("promonocyte", "Promonocyte", "#123456"))
+    profile = load_profile(own)
+    many.draw_sample(36, seed=3, profile=profile)
+    many.confirm(range(1, 37), "mk")
+    many.relabel([21, 22, 23], "myelocyte", "mk")
+    many.relabel([24, 25], "promonocyte", "mk")
+    many.relabel([31, 32, 33, 34, 35, 36], "lymphocyte", "mk")
+    assert many.differential(profile).blasts == 25
+    assert many.prevalence.percent == many.differential(profile).blast_percent
+    many.relabel(37, "promyelocyte", "mk")
+    many.undo()
+    other = many.second_reader("al")  # nothing of what he says is a review
+    other.relabel(38, "promyelocyte")
+    many.edit_outlines([], [replace(many_row(many), label="myelocyte")])
+    with pytest.raises(CaseError, match="Review all 26 that are labeled as blasts"):
+        many.sign("Dr. K", profile=profile)
+
+
+def many_row(case):
+    """A cell that nobody has reviewed."""
+    cell, nucleus = case.outlines(1)[1]
+    return CellRow(
+        cell, nucleus, 1.0, 1.0, 1.0, 1.0, 1.0, {"blast": 0.8, "lymphocyte": 0.15, "monocyte": 0.05}, "blast"
+    )
+
+
+def test_a_sample_takes_whole_numbers_of_any_kind(many):
+    assert many.draw_sample(np.int64(3), np.uint8(4)).cells == many.draw_sample(3, 4).cells
+    for n, seed in (("a", 0), (3.5, 0), (3, 1.5)):
+        with pytest.raises(CaseError, match="no whole numbers"):
+            many.draw_sample(n, seed)

@@ -186,3 +186,32 @@ def test_the_demo_leaves_case_picture_and_report(tmp_path: Path) -> None:
     assert (folder / "overlay.png").stat().st_size > 10_000
     assert (folder / "report.html").is_file()
     assert len(pd.read_csv(folder / "cells.csv")) > 50
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_what_the_terminal_cannot_show_is_written_in_other_letters(smear: Path, tmp_path: Path, encoding: str) -> None:
+    folder = tmp_path / "Häm \u2764"
+    environment = os.environ | {"PYTHONIOENCODING": encoding, "NO_COLOR": "1", "COLUMNS": "60"}
+    result = subprocess.run(
+        [*COMMAND, "analyze", str(smear), "--out", str(folder), "--segmenter", "watershed"],
+        capture_output=True,
+        env=environment,
+        timeout=240,
+        check=False,
+    )
+    said = result.stdout.decode(encoding)
+    assert result.returncode == 0, result.stderr
+    assert "research use only" in " ".join(said.split())
+    assert ("–" if encoding == "utf-8" else "-") in said.splitlines()[1]
+    assert {"ascii": "H\\xe4m \\u2764", "latin-1": "Häm \\u2764", "utf-8": "Häm \u2764"}[encoding] in said
+    listed = subprocess.run([*COMMAND, "models"], capture_output=True, env=environment, timeout=240, check=False)
+    assert listed.returncode == 0, listed.stderr
+
+
+def test_export_counts_under_the_profile_that_is_named(smear: Path, tmp_path: Path) -> None:
+    assert leukoscope("analyze", smear, "--out", tmp_path, "--segmenter", "watershed", "-q").returncode == 0
+    case = next(tmp_path.glob("*.leuko"))
+    assert leukoscope("export", case, "--profile", "marrow", "--report").returncode == 0
+    assert set(pd.read_csv(case / "counts.csv")["profile"]) == {"marrow"}
+    assert "Profile marrow, at least 500 cells" in (case / "report.html").read_text("utf-8")
+    assert "there is no profile 'liver'" in one_line(leukoscope("export", case, "--profile", "liver"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -222,3 +223,66 @@ def test_unknown_and_missing_profiles(tmp_path):
 def test_less_than_no_cells_is_refused():
     with pytest.raises(SettingsError, match="below 0"):
         differential({"blast": -1, "lymphocyte": 3})
+
+
+def test_a_roll_up_among_the_blasts_is_known_by_its_parts():
+    own = Profile("own", "nucleated", 1, (Threshold(20, "AML"),), ("blast", "immature_granulocyte"))
+    found = differential({"myelocyte": 10, "lymphocyte": 30}, own, classes=("myelocyte", "lymphocyte"))
+    assert found.blasts == 10
+    assert found.verdict.startswith("blasts 25.0 %")
+
+
+def test_a_row_of_the_table_has_the_interval_of_its_own_percentage():
+    found = differential({"neutrophil": 2, "neutrophil_segmented": 60, "blast": 38})
+    table = found.table().set_index("label")
+    for label, count in found.counts.items():
+        assert tuple(table.loc[label, ["ci_low", "ci_high"]]) == clopper_pearson(count, 100)
+    assert found.interval("neutrophil") == clopper_pearson(62, 100)
+
+
+def test_blasts_that_the_profile_leaves_out_are_refused():
+    own = Profile("own", "leukocytes", 1, (Threshold(20, "AML"),), ("blast", "erythroblast"))
+    with pytest.raises(SettingsError, match="calls erythroblast a blast, and does not count it"):
+        differential({"blast": 1}, own)
+
+
+def test_thresholds_are_kept_in_order_and_what_is_no_profile_is_refused():
+    own = Profile("own", "leukocytes", 200, (Threshold(60, "c"), Threshold(5, "a"), Threshold(20, "b")))
+    assert [t.percent for t in own.thresholds] == [5, 20, 60]
+    assert differential({"blast": 400, "lymphocyte": 600}, own).verdict.endswith("between 20 % and 60 %")
+    for wrong in (
+        {"denominator": "leukocyte"},
+        {"review": "some"},
+        {"min_cells": 0},
+        {"min_cells": 1.5},
+        {"blasts": ()},
+        {"thresholds": (Threshold(100, "x"),)},
+        {"thresholds": (Threshold(float("nan"), "x"),)},
+    ):
+        with pytest.raises(SettingsError, match="the profile 'own' asks for"):
+            replace(own, **wrong)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000,
+        '{"profiles": [{"name": "a", "denominator": "leukocytes", "min_cells": 1, '
+        '"thresholds": [{"percent": NaN, "name": "x"}]}]}',
+    ],
+)
+def test_json_that_would_slip_through_is_refused(tmp_path, text):
+    (tmp_path / "mine.json").write_text(text, encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"mine\.json: is not valid JSON"):
+        load_profile(tmp_path / "mine.json")
+
+
+def test_a_profile_file_of_windows_and_one_that_has_to_be_named(tmp_path):
+    two = [Profile("day 1", "nucleated", 200, ()), Profile("day 28", "nucleated", 500, ())]
+    save_profiles(two, tmp_path / "mine.json")
+    (tmp_path / "bom.json").write_text((tmp_path / "mine.json").read_text("utf-8"), encoding="utf-8-sig")
+    assert load_profile(f"{tmp_path}/bom.json:day 28") == two[1]
+    with pytest.raises(SettingsError, match="holds several profiles"):
+        load_profile(tmp_path / "bom.json")
+    with pytest.raises(SettingsError, match="cannot be read"):
+        load_profile("a\0.json")

@@ -253,3 +253,27 @@ def test_bad_input():
         Prevalence(10, 5, 4, 2, 1, 0).interval(95)
     with pytest.raises(ValueError, match="not possible"):
         hypergeometric(5, 4, 10, 0.95)
+
+
+@settings(deadline=None, max_examples=80)
+@given(reviews(), st.integers(1, 50))
+def test_no_percentage_leaves_its_scale(found, more):
+    numbers = [*found.interval(), *found.patient_interval(), *found.planned_interval(found.reviewed + more)]
+    assert all(0 <= number <= 100 for number in numbers)
+    assert not found.percent > 100
+    left = cells_to_review(found, [5, 20, 25])
+    assert left is None or 0 <= left <= found.cells - found.reviewed
+
+
+def test_numbers_of_a_percentage_that_float_arithmetic_would_lift_over_100():
+    found = Prevalence(32, 4, 27, 0, 0, 19, uncounted_others=8)
+    assert found.percent == 100
+    assert Prevalence(14, 11, 3, 3, 2, 0, 2, 2, 1).planned_interval(4)[1] == 100
+
+
+def test_a_draw_takes_whole_numbers_of_any_kind():
+    assert list(draw_sample([1, 2, 3], np.int64(2), np.uint8(5))) == list(draw_sample([1, 2, 3], 2, 5))
+    assert list(draw_sample([1, 2, 3], 2, np.int64(5))) == list(draw_sample([1, 2, 3], 2, 5))
+    for n, seed in ((1.5, 0), (1, 0.5), ("1", 0)):
+        with pytest.raises(SettingsError, match="no whole numbers"):
+            draw_sample([1, 2, 3], n, seed)

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 import pickle
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
@@ -176,6 +178,37 @@ def test_the_fingerprint_follows_the_file(tmp_path, picture):
     Image.fromarray(255 - picture).save(tmp_path / "a.png")
     with open_slide(tmp_path / "a.png") as changed:
         assert changed.fingerprint != first.fingerprint
+
+
+@pytest.mark.parametrize("name", ["b.png", "ä b.tif", "other/a.png"])
+def test_a_renamed_or_copied_file_is_the_same_slide(tmp_path, picture, name):
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    shutil.copy(tmp_path / "a.png", tmp_path / name)
+    with open_slide(tmp_path / "a.png") as one, open_slide(tmp_path / name) as other:
+        assert other.fingerprint == one.fingerprint
+        assert (other.former_fingerprint == one.former_fingerprint) == name.endswith("a.png")
+        assert other.with_mpp(0.3).former_fingerprint == other.former_fingerprint
+
+
+@pytest.mark.parametrize("size", [10, 65536, 65537, 300_000])
+def test_the_former_fingerprint_is_that_of_version_0_1_0(tmp_path, size):
+    rng = np.random.default_rng(size)
+    picture = rng.integers(0, 255, (max(size // 3000, 1), 1000 if size > 3000 else 1, 3), dtype=np.uint8)
+    Image.fromarray(picture).save(tmp_path / "a.bmp")
+    data = (tmp_path / "a.bmp").read_bytes()
+    was = hashlib.sha256(b"a.bmp" + str(len(data)).encode() + data[:65536] + data[-65536:]).hexdigest()[:32]
+    with open_slide(tmp_path / "a.bmp", mpp=0.25) as slide:
+        assert slide.former_fingerprint == was
+
+
+def test_pictures_that_differ_in_the_middle_alone_are_told_apart(tmp_path):
+    picture = np.full((600, 600, 3), 255, np.uint8)
+    Image.fromarray(picture).save(tmp_path / "a.bmp")
+    picture[250:350, 250:350] = 90
+    Image.fromarray(picture).save(tmp_path / "b.bmp")
+    with open_slide(tmp_path / "a.bmp", mpp=0.25) as one, open_slide(tmp_path / "b.bmp", mpp=0.25) as other:
+        assert one.fingerprint != other.fingerprint
 
 
 def test_one_slide_is_one_field(slide_file):

@@ -15,7 +15,7 @@ from . import _log, _runs
 from ._carry import match
 from ._review import Track
 from ._signing import SignedCase
-from .records import Carried, CellRow, Run, RunSettings, RunStatus
+from .records import Carried, CellRow, Run, RunSettings, RunStatus, with_profile
 
 __all__ = ["AnalyzedCase"]
 
@@ -44,6 +44,8 @@ class AnalyzedCase(SignedCase):
         ------
         CaseError
             If the case is signed, and there is something left to do; or it cannot be written.
+        SettingsError
+            If there is no such profile as the settings name.
         """
         with self._store.mutex:
             same = [
@@ -53,6 +55,7 @@ class AnalyzedCase(SignedCase):
             ]
             if not (resume and same and same[-1].complete):
                 self._check_open()
+            settings = with_profile(settings)
             with self._store.transaction() as db:
                 for other in self._runs.values():
                     if other.status is RunStatus.RUNNING:

@@ -15,9 +15,10 @@ from shapely.geometry.base import BaseGeometry
 
 from ..classification.taxonomy import TAXONOMY, class_from_dict
 from ..errors import CaseError
-from ..hematology import Differential, Profile, differential
+from ..hematology import Differential, Profile, differential, load_profile, profile_from_dict
 from . import _log, _runs
 from ._history import history_frame
+from ._ids import numbers
 from ._labels import Painter
 from ._review import Hand, Review
 from ._store import Store
@@ -210,19 +211,19 @@ class CaseReader:
             removed[[cell - 1 for cell in self._review.edits.hidden]] = True
         return frame.assign(removed=removed)
 
-    def labels(self, ids: Iterable[int]) -> dict[int, str]:
+    def labels(self, ids: Iterable[int] | int) -> dict[int, str]:
         """Return the labels of these shown cells as they stand, by id."""
         with self._store.mutex:
             return self._labels_by(self._known(ids))
 
-    def _labels_by(self, ids: Iterable[int], hand: Hand | None = None) -> dict[int, str]:
-        """Return the labels of shown cells in the eyes of a hand: its own, else the model's."""
-        return self._named({cell: self._review.label(cell, hand) for cell in ids})
+    def _labels_by(self, ids: Iterable[int], hand: Hand | None = None, unread: str = "") -> dict[int, str]:
+        """Return the labels of shown cells in the eyes of a hand: its own, else the model's, or `unread`."""
+        return self._named({cell: self._review.label(cell, hand) for cell in ids}, unread)
 
-    def _named(self, events: Mapping[int, Event | None]) -> dict[int, str]:
-        """Return the label that each cell has by its event; the model's where it has none."""
+    def _named(self, events: Mapping[int, Event | None], unread: str = "") -> dict[int, str]:
+        """Return the label that each cell has by its event; the model's, or `unread`, where it has none."""
         self._note_model_labels(events)
-        return {cell: event.label if event else self._model_labels[cell] for cell, event in events.items()}
+        return {cell: event.label if event else unread or self._model_labels[cell] for cell, event in events.items()}
 
     def counts(self) -> dict[str, int]:
         """Return how many shown cells have each label."""
@@ -251,10 +252,23 @@ class CaseReader:
 
     def count(self, labels: Iterable[str] | Mapping[str, int], profile: str | Profile | None = None) -> Differential:
         """Count labels (of a field, a selection) in this case's way: its profile, taxonomy and classes."""
-        chosen = self.settings.profile if profile is None else profile
-        return differential(labels, chosen, self.taxonomy, self.settings.classes)
+        return differential(labels, self.profile(profile), self.taxonomy, self.settings.classes)
 
-    def outlines(self, ids: Iterable[int] | None = None) -> dict[int, tuple[BaseGeometry, BaseGeometry | None]]:
+    def profile(self, profile: str | Profile | None = None) -> Profile:
+        """Return a profile; without a name the one that the run was asked for, as it was then, wherever its file is.
+
+        Raises
+        ------
+        SettingsError
+            If there is no such profile.
+        """
+        chosen = self.settings.profile if profile is None else profile
+        if isinstance(chosen, Profile):
+            return chosen
+        kept = self.settings.notes.get("profile") if chosen == self.settings.profile else None
+        return profile_from_dict(kept) if kept else load_profile(chosen)
+
+    def outlines(self, ids: Iterable[int] | int | None = None) -> dict[int, tuple[BaseGeometry, BaseGeometry | None]]:
         """Return the outlines of the shown cells, (cell, nucleus or None) by id, level-0 pixels; of all without ids.
 
         Those of removed cells are there, too, for who asks for them by id.
@@ -281,12 +295,15 @@ class CaseReader:
         """Return the UUID that a shown cell has in every export."""
         return uuid.uuid5(self.id, f"{self._shown}/{cell}")
 
-    def _known(self, ids: Iterable[int], removed: bool = False) -> list[int]:
-        given = list(ids)
-        wanted = [int(i) for i in given]
-        unknown = [i for i, n in zip(given, wanted, strict=True) if i != n or not 1 <= n <= self.last_id]  # nor 1.9
-        if unknown:
-            raise CaseError(f"there is no cell {unknown[0]}", f"The ids are 1 to {self.last_id}.", self.path)
+    def _known(self, ids: Iterable[int] | int, removed: bool = False) -> list[int]:
+        last = self.last_id
+        try:
+            wanted = numbers(ids)
+            unknown = next((str(cell) for cell in wanted if not 1 <= cell <= last), None)
+        except ValueError as error:
+            unknown = str(error)
+        if unknown is not None:
+            raise CaseError(f"there is no cell {unknown}", f"The ids are 1 to {last}.", self.path)
         if not removed and (hidden := self._review.edits.hidden.intersection(wanted)):
             remedy = "Choose cells that are shown; undo brings it back."
             raise CaseError(f"cell {min(hidden)} was removed by a reviewer", remedy, self.path)

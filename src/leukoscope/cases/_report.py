@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import LeukoscopeError
-from ..hematology import Differential, Profile
+from ..hematology import Differential, Profile, clopper_pearson
 from ._log import now
 from ._report_parts import Examples, Heading, Line, Part, Picture, Report, Row, Table
 from ._signature import SIGNED
@@ -101,7 +101,7 @@ def _summary(case: Case, count: Differential) -> str:
 def _differential(case: Case, count: Differential) -> tuple[Part, ...]:
     rows = []
     for label, percent in count.percent.items():
-        low, high = count.interval(label)
+        low, high = clopper_pearson(count.counts[label], count.denominator)
         texts = (case.taxonomy.name(label), str(count.counts[label]), f"{percent:.1f}", f"{low:.1f}–{high:.1f}")
         rows.append(Row(texts, case.taxonomy.color(label)))
     if not rows:
@@ -149,7 +149,7 @@ def _slide(case: Case) -> Any:
 
     try:
         slide = open_slide(case.slide.address)
-        return slide if slide.fingerprint == case.slide.fingerprint else None
+        return slide if case.is_of(slide) else None
     except (LeukoscopeError, OSError):
         return None
 

@@ -41,7 +41,7 @@ class ReviewedCase(CaseReader):
         reviewer : str, optional
             Who says so; the name of the computer's user where it is not given.
         adjudicates : iterable of str
-            The readers between whom this decides. Such a label does not count as the reviewer's own reading.
+            The two readers between whom this decides. Such a label does not count as the reviewer's own reading.
 
         Returns
         -------
@@ -53,7 +53,11 @@ class ReviewedCase(CaseReader):
             If a cell or the label is unknown, the case is signed, or it cannot be written.
         """
         with self._store.mutex:
-            detail = {"adjudicates": sorted(set(adjudicates))} if adjudicates else {}
+            between = {one_line(name) for name in ([adjudicates] if isinstance(adjudicates, str) else adjudicates)}
+            if between and (len(between) != 2 or "" in between):
+                cause = f"a label decides between two readers, not {', '.join(sorted(between)) or 'nobody'}"
+                raise CaseError(cause, "Name both.", self.path)
+            detail = {"adjudicates": sorted(between)} if between else {}
             told = self._record([self._relabeling(ids, label, reviewer, detail)])
         return self._tell_all(told)[0]
 
@@ -66,14 +70,14 @@ class ReviewedCase(CaseReader):
             As `relabel`.
         """
         with self._store.mutex:
-            labels = self.labels(ids if isinstance(ids, Iterable) else [ids])
+            labels = self.labels(ids)
             drafts = [self._relabeling(cells, label, reviewer, {}) for label, cells in by_label(labels).items()]
             if not drafts:
                 raise CaseError("no cell is chosen", "Choose at least one cell to confirm.", self.path)
             told = self._record(drafts)
         return self._tell_all(told)
 
-    def reviewed(self, ids: Iterable[int]) -> dict[int, Event | None]:
+    def reviewed(self, ids: Iterable[int] | int) -> dict[int, Event | None]:
         """Return the event that the label of each of these shown cells comes from, by id; None where it is the model's.
 
         It takes as long as there are ids, where `cells` makes the whole table.
@@ -101,8 +105,8 @@ class ReviewedCase(CaseReader):
         """
         return self._step("redo", reviewer)
 
-    def _step(self, kind: str, reviewer: str | None, hand: Hand | None = None) -> Event | None:
-        """Undo or redo, for the shared hand or a reader's."""
+    def _step(self, kind: str, reviewer: str | None, hand: Hand | None = None, unread: str = "") -> Event | None:
+        """Undo or redo, for the shared hand or a reader's; `unread` is for him what the model said."""
         with self._store.mutex:
             target = (hand or self._review.shared).next(kind)
             if target is None or self._shown is None:
@@ -110,14 +114,14 @@ class ReviewedCase(CaseReader):
             if hand is None:
                 self._check_open()
             edited = None if hand else self._review.edited_after(kind)
-            detail = self._turned(*edited) if edited else self._relabeled(kind, hand)
+            detail = self._turned(*edited) if edited else self._relabeled(kind, hand, unread)
             told = self._record([self._draft(kind, target=target.id, reviewer=who(reviewer), detail=detail)])
         return self._tell_all(told)[0]
 
-    def _relabeled(self, kind: str, hand: Hand | None) -> dict[str, Any]:
+    def _relabeled(self, kind: str, hand: Hand | None, unread: str) -> dict[str, Any]:
         """Say what undoing or redoing a label does."""
         after = self._review.after(kind, hand)
-        return {"was": by_label(self._labels_by(after, hand)), "is": by_label(self._named(after))}
+        return {"was": by_label(self._labels_by(after, hand, unread)), "is": by_label(self._named(after, unread))}
 
     def _turned(self, gone: Iterable[int], come: Mapping[int, int]) -> dict[str, Any]:
         """Say what undoing or redoing an edit of outlines does: the cells that leave the view, and those that enter."""
@@ -144,14 +148,15 @@ class ReviewedCase(CaseReader):
         reviewer: str,
         detail: Mapping[str, Any],
         hand: Hand | None = None,
+        unread: str = "",
     ) -> Event:
-        wanted = sorted(set(self._known(ids if isinstance(ids, Iterable) else [ids])))
+        wanted = sorted(set(self._known(ids)))
         if not wanted:
             raise CaseError("no cell is chosen", "Choose at least one cell to relabel.", self.path)
         if label not in self.taxonomy and label not in self.settings.classes:
             remedy = f"Choose one of {', '.join(self.taxonomy)}, or add it with add_class."
             raise CaseError(f"there is no class {label!r}", remedy, self.path)
-        was = by_label(self._labels_by(wanted, hand))
+        was = by_label(self._labels_by(wanted, hand, unread))
         return self._draft(kind, cells=wanted, label=label, reviewer=reviewer, detail={"was": was, **detail})
 
     def _draft(self, kind: str, **fields: Any) -> Event:

@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from itertools import takewhile
+from operator import index
 from typing import Final
 
 from ..classification.taxonomy import UNIDENTIFIED
 from ..errors import CaseError
-from ..hematology import Prevalence, Profile, draw_sample, load_profile
+from ..hematology import Prevalence, Profile, draw_sample, profile_from_dict
 from ._comparing import ComparedCase
 from ._reviewing import who
 from .records import Event
@@ -108,8 +109,13 @@ class SampledCase(ComparedCase):
             if not self.complete:
                 remedy = "Let the analysis finish: a sample of a part does not speak for the slide."
                 raise CaseError(f"no sample can be drawn ({self.status})", remedy, self.path)
-            chosen = self._profile(profile)
+            chosen = self.profile(profile)
             labels = self._population(chosen)
+            try:
+                n, seed = index(n), index(seed)
+            except TypeError:
+                cause = f"{n!r} cells and seed {seed!r} are no whole numbers"
+                raise CaseError(cause, "Give whole numbers.", self.path) from None
             if not 1 <= n <= len(labels) or seed < 0:
                 remedy = f"Draw 1 to {len(labels)} cells, with a seed of 0 or more."
                 raise CaseError(f"{n} cells cannot be drawn of {len(labels)} (seed {seed})", remedy, self.path)
@@ -160,10 +166,9 @@ class SampledCase(ComparedCase):
         sample = self.sample
         if sample is None:
             return None
-        leukocytes = sample.event.detail["profile"]["denominator"] == "leukocytes"
-        classes = (c for c in self.taxonomy.values() if (c.leukocyte if leukocytes else c.nucleated))
-        counted = {cell_class.id for cell_class in classes}
-        blasts = counted.intersection(sample.blasts)
+        profile = profile_from_dict(sample.event.detail["profile"])
+        counted = {label for label, cell_class in self.taxonomy.items() if profile.counts(cell_class)}
+        blasts = profile.blast_labels(self.taxonomy) & counted
         called = [sample.labels[cell] for cell in sample.in_order if sample.model[cell] in blasts]
         others = [sample.labels[cell] for cell in sample.in_order if sample.model[cell] not in blasts]
         return Prevalence(
@@ -183,7 +188,3 @@ class SampledCase(ComparedCase):
         counted = {label for label, cell_class in self.taxonomy.items() if profile.counts(cell_class)} | {UNIDENTIFIED}
         hidden = self._review.edits.hidden
         return {cell: label for cell, label in rows if label in counted and cell not in hidden}
-
-    def _profile(self, profile: str | Profile | None) -> Profile:
-        chosen = self.settings.profile if profile is None else profile
-        return chosen if isinstance(chosen, Profile) else load_profile(chosen)

@@ -84,16 +84,12 @@ class SecondReader:
             table.loc[unread, "source"] = "hidden"
         return table
 
-    def labels(self, ids: Iterable[int]) -> dict[int, str]:
+    def labels(self, ids: Iterable[int] | int) -> dict[int, str]:
         """Return the labels of these shown cells as he may see them, by id."""
         with self.case._store.mutex:
-            wanted = self.case._known(ids)
-            if self.hide_model:
-                read = self.read
-                return {cell: read.get(cell, UNIDENTIFIED) for cell in wanted}
-            return self.case._labels_by(wanted, self._hand)
+            return self.case._labels_by(self.case._known(ids), self._hand, self._unread)
 
-    def reviewed(self, ids: Iterable[int]) -> dict[int, Event | None]:
+    def reviewed(self, ids: Iterable[int] | int) -> dict[int, Event | None]:
         """Return his reading of each of these shown cells, by id; None where he has not read it."""
         with self.case._store.mutex:
             hand = self._hand
@@ -122,8 +118,7 @@ class SecondReader:
             If a cell or the label is unknown, or the case cannot be written.
         """
         with self.case._store.mutex:
-            draft = self.case._labeling("read", ids, label, self.name, self._detail(), self._hand)
-            told = self.case._record([draft])
+            told = self.case._record([self._reading(ids, label)])
         return self._tell(self.case._tell_all(told))[0]
 
     def confirm(self, ids: Iterable[int] | int) -> tuple[Event, ...]:
@@ -135,17 +130,13 @@ class SecondReader:
             As `relabel`; also if the model's label of one is kept from him.
         """
         with self.case._store.mutex:
-            labels = self.labels(ids if isinstance(ids, Iterable) else [ids])
+            labels = self.labels(ids)
             if not labels:
                 raise CaseError("no cell is chosen", "Choose at least one cell to confirm.", self.case.path)
             if self.hide_model and (unread := labels.keys() - self.read.keys()):
                 remedy = "Give each a label: the model's is kept from this reader."
                 raise CaseError(f"{len(unread)} of the cells have not been read", remedy, self.case.path)
-            drafts = [
-                self.case._labeling("read", cells, label, self.name, self._detail(), self._hand)
-                for label, cells in by_label(labels).items()
-            ]
-            told = self.case._record(drafts)
+            told = self.case._record([self._reading(cells, label) for label, cells in by_label(labels).items()])
         return self._tell(self.case._tell_all(told))
 
     def undo(self) -> Event | None:
@@ -157,11 +148,17 @@ class SecondReader:
         return self._step("redo")
 
     def _step(self, kind: str) -> Event | None:
-        event = self.case._step(kind, self.name, self._hand)
+        event = self.case._step(kind, self.name, self._hand, self._unread)
         return self._tell((event,))[0] if event else None
 
-    def _detail(self) -> dict[str, bool]:
-        return {"model_hidden": True} if self.hide_model else {}
+    @property
+    def _unread(self) -> str:
+        """What a cell is to him that he has not read; the model's label where it is empty. His events say no more."""
+        return UNIDENTIFIED if self.hide_model else ""
+
+    def _reading(self, ids: Iterable[int] | int, label: str) -> Event:
+        detail = {"model_hidden": True} if self.hide_model else {}
+        return self.case._labeling("read", ids, label, self.name, detail, self._hand, self._unread)
 
     def _tell(self, events: tuple[Event, ...]) -> tuple[Event, ...]:
         for event in events:

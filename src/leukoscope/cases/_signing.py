@@ -74,7 +74,7 @@ class SignedCase(DatedCase):
             self._check_open()
             if not self.complete:
                 raise CaseError(f"the analysis is not complete ({self.status})", "Let it finish, then sign.", self.path)
-            chosen = self._profile(profile)
+            chosen = self.profile(profile)
             asked = chosen.review if review is None else review
             self._check_reviewed(chosen, asked)
             number = 1 + max([signature.number for signature in self.signatures] + folders(self.path), default=0)
@@ -189,7 +189,8 @@ class SignedCase(DatedCase):
             wanted = set(sample.cells)
             done = set(sample.reviewed)
         elif asked == "blasts":
-            wanted = {cell for cell, label in labels.items() if label in profile.blasts}
+            blasts = profile.blast_labels(self.taxonomy)
+            wanted = {cell for cell, label in labels.items() if label in blasts}
         elif asked == "all":
             counted = {label for label, cell_class in self.taxonomy.items() if profile.counts(cell_class)}
             wanted = {cell for cell, label in labels.items() if label in counted}

@@ -41,6 +41,8 @@ def explained(file: str | os.PathLike[str]) -> Iterator[None]:
             cause, remedy = _DENIED
         elif "not a database" in text:
             cause, remedy = "is not a Leukoscope case", "Choose the folder that an analysis wrote (<slide>.leuko)."
+        elif "closed database" in text:
+            cause, remedy = "the case was closed", "Open it again with open_case."
         elif "locked" in text:
             cause, remedy = "another program holds the case", "Close it there, or wait for it to finish."
         elif isinstance(error, sqlite3.DatabaseError) and ("malformed" in text or "no such" in text):

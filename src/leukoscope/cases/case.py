@@ -16,7 +16,7 @@ from . import _export, _importing, _log
 from ._analyzed import AnalyzedCase
 from ._importing import Imported
 from ._store import Store
-from .records import RunSettings, SlideInfo, SlideLike
+from .records import RunSettings, SlideInfo, SlideLike, with_profile
 
 __all__ = ["Case", "open_case"]
 
@@ -65,9 +65,11 @@ class Case(AnalyzedCase):
         ------
         CaseError
             If the folder already holds something, cannot be written, or the disk is full.
+        SettingsError
+            If there is no such profile as the settings name.
         """
         info = slide if isinstance(slide, SlideInfo) else SlideInfo.from_slide(slide)
-        values = {"id": str(uuid.uuid4()), "created": _log.now(), "settings": settings.to_json()}
+        values = {"id": str(uuid.uuid4()), "created": _log.now(), "settings": with_profile(settings).to_json()}
         rows: list[tuple[str, tuple[object, ...]]] = [
             ("INSERT INTO slide VALUES (1, ?, ?, ?)", (info.name, info.fingerprint, info.to_json()))
         ]
@@ -99,6 +101,11 @@ class Case(AnalyzedCase):
             raise
         return case
 
+    def is_of(self, slide: SlideInfo | SlideLike) -> bool:
+        """Return whether this is the slide the case was made of, whatever its file is called now and wherever it is."""
+        # Cases of version 0.1.0 have the fingerprint that took the file's name in.
+        return self.slide.fingerprint in (slide.fingerprint, getattr(slide, "former_fingerprint", None))
+
     def check_slide(self, slide: SlideInfo | SlideLike) -> None:
         """Make sure that this is the slide the case was made of.
 
@@ -107,7 +114,7 @@ class Case(AnalyzedCase):
         CaseError
             If it is another, or its file has changed.
         """
-        if slide.fingerprint != self.slide.fingerprint:
+        if not self.is_of(slide):
             cause = f"this case is of another slide, {self.slide.name} ({self.slide.address})"
             remedy = f"Analyze {slide.name} into another folder, or bring back the file the case was made of."
             raise CaseError(cause, remedy, self.path)

@@ -8,12 +8,24 @@ from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ..hematology import load_profile, profile_names
 from ._event import Carried, Event
 
 if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
 
-__all__ = ["Carried", "CellRow", "Event", "FieldInfo", "Run", "RunSettings", "RunStatus", "SlideInfo", "SlideLike"]
+__all__ = [
+    "Carried",
+    "CellRow",
+    "Event",
+    "FieldInfo",
+    "Run",
+    "RunSettings",
+    "RunStatus",
+    "SlideInfo",
+    "SlideLike",
+    "with_profile",
+]
 
 
 class RunStatus(StrEnum):
@@ -147,7 +159,8 @@ class RunSettings:
     options : mapping
         Whatever else decides what is found (size of blocks, calibration, threshold): JSON values.
     notes : mapping
-        What is worth recording but decides nothing (device, workers, versions): JSON values.
+        What is worth recording but decides nothing (device, workers, versions): JSON values. "profile": what a profile
+        of the laboratory's own said then.
     """
 
     segmenter: str
@@ -180,6 +193,19 @@ class RunSettings:
         value = json.loads(text)
         value["classes"] = tuple(value["classes"])
         return cls(**value)
+
+
+def with_profile(settings: RunSettings) -> RunSettings:
+    """Return settings with a note of what their profile says, where it does not ship: its file may change or go.
+
+    Raises
+    ------
+    SettingsError
+        If there is no such profile.
+    """
+    if settings.profile in profile_names():
+        return settings
+    return replace(settings, notes={**settings.notes, "profile": asdict(load_profile(settings.profile))})
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from .density import DensityMap, density_map
 from .differential import Differential, Excluded, Finding, differential
 from .draw import draw_sample
 from .prevalence import Prevalence, corrected_prevalence
-from .profiles import Profile, Threshold, load_profile, load_profiles, profile_names, save_profiles
+from .profiles import Profile, Threshold, load_profile, load_profiles, profile_from_dict, profile_names, save_profiles
 from .regions import Dispersion, DrivingRegion, Region, Regions, by_region, dispersion, square_regions
 from .series import Change, DatedCount, change, series
 
@@ -44,6 +44,7 @@ __all__ = [
     "flip_order",
     "load_profile",
     "load_profiles",
+    "profile_from_dict",
     "profile_names",
     "save_profiles",
     "series",

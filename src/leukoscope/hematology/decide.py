@@ -165,7 +165,8 @@ def flip_order(
             "Give one row for each cell and one column for each class.",
         )
 
-    kinds = {label: _kind(label, chosen, taxonomy) for label in {*given, *classes}}
+    blast_labels = chosen.blast_labels(taxonomy)
+    kinds = {label: _kind(label, chosen, taxonomy, blast_labels) for label in {*given, *classes}}
     now = np.fromiter(map(kinds.__getitem__, given), np.int64, len(given))
     blasts, counted = int(np.count_nonzero(now == _BLAST)), int(np.count_nonzero(now != _OUT))
     share = blasts / counted if counted else 0.0
@@ -186,8 +187,8 @@ def flip_order(
     return np.argsort(np.where(settled, np.float32(1), -rank), kind="stable")
 
 
-def _kind(label: str, profile: Profile, taxonomy: Taxonomy) -> int:
+def _kind(label: str, profile: Profile, taxonomy: Taxonomy, blasts: frozenset[str]) -> int:
     cell_class = taxonomy.get(label)
     if cell_class is None or not profile.counts(cell_class):
         return _OUT
-    return _BLAST if any(label in taxonomy.parts(blast) for blast in profile.blasts) else _OTHER
+    return _BLAST if label in blasts else _OTHER

@@ -196,7 +196,8 @@ class Differential:
         rows = []
         for label, count in self.counts.items():
             inside = label not in left_out
-            low, high = self.interval(label, level) if inside and self.denominator else (nan, nan)
+            # of these cells alone, as the percentage is: `interval` takes the parts of a roll-up in
+            low, high = clopper_pearson(count, self.denominator, level) if inside and self.denominator else (nan, nan)
             rows.append(
                 {
                     "label": label,
@@ -246,14 +247,15 @@ def differential(
     Raises
     ------
     SettingsError
-        If there is no such profile, or a count is below 0.
+        If there is no such profile, it calls blasts what it does not count, or a count is below 0.
     """
     chosen = profile if isinstance(profile, Profile) else load_profile(profile)
     found = Counter(labels)
     if any(count < 0 for count in found.values()):
         raise SettingsError("a class has a count below 0", "Count its cells again.")
     known = set(classes)
-    assessed = not known or bool(known & set(chosen.blasts)) or any(found[label] for label in chosen.blasts)
+    blasts = chosen.blast_labels(taxonomy)
+    assessed = not known or bool(known & blasts) or any(found[label] for label in blasts)
     rows = taxonomy.order(
         {label for label, n in found.items() if n} | known | (set(chosen.blasts) if assessed else set())
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from operator import index
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,11 +38,15 @@ def draw_sample(cell_ids: Iterable[int], n: int, seed: int = 0) -> NDArray[np.in
     Raises
     ------
     SettingsError
-        If an id comes twice, or `n` is negative.
+        If an id comes twice, `n` is negative, or `n` or `seed` is no whole number.
     """
     ids = np.unique(given := np.fromiter(cell_ids, np.int64))
     if len(ids) != len(given):
         raise SettingsError("a cell is listed twice", "Give each counted cell's id once.")
+    try:
+        n, seed = index(n), index(seed)
+    except TypeError:
+        raise SettingsError(f"{n!r} cells and seed {seed!r} are no whole numbers", "Give whole numbers.") from None
     if n < 0:
         raise SettingsError(f"{n} cells cannot be drawn", "Ask for none or more.")
     key = _mix(np.array([seed & 0xFFFF_FFFF_FFFF_FFFF], np.uint64))

@@ -85,7 +85,7 @@ class Prevalence:
     @property
     def percent(self) -> float:
         """Estimated percent of blasts; NaN when no cell is counted."""
-        return 100 * self.blasts / self.total if self.total else float("nan")
+        return min(100 * self.blasts / self.total, 100.0) if self.total else float("nan")
 
     @property
     def model_percent(self) -> float:
@@ -204,7 +204,7 @@ class Prevalence:
         if not self.total:
             return 0.0, 100.0
         low, high = (min(max(self.known_blasts + limit, 0), self.total) for limit in (low, high))
-        return 100 * low / self.total, 100 * high / self.total
+        return 100 * low / self.total, min(100 * high / self.total, 100.0)  # the ratio of equals may miss 1 by a bit
 
 
 def corrected_prevalence(

@@ -20,6 +20,8 @@ __all__ = ["open_slide"]
 
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _PICTURES = (b"\xff\xd8\xff", b"\x89PNG", b"BM")
+_PIECE = 65536  # bytes of a file that are hashed in one go,
+_PIECES = 16  # and how many there are between the first and the last
 _SLIDE_SUFFIXES = (".svs", ".ndpi", ".scn", ".tif", ".tiff", ".qptiff", ".btf")
 _ZARR_FILES = ("zarr.json", ".zattrs", ".zgroup", ".zarray")
 _ENDINGS = r"\.(ome\.)?(tiff?|zarr|btf)$|\.[A-Za-z][A-Za-z0-9]{1,6}$"
@@ -56,8 +58,7 @@ def open_slide(path: str | os.PathLike[str], mpp: float | None = None) -> Slide:
     try:
         source = _open_zarr(address) if remote else _open_local(address)
         try:
-            fingerprint = _fingerprint(address, source)
-            return Slide(source, address, _name(address), fingerprint, mpp)
+            return Slide(source, address, _name(address), *_fingerprints(address, source), mpp)
         except BaseException:
             source.close()
             raise
@@ -125,26 +126,40 @@ def _name(address: str) -> str:
     return re.sub(r'[<>:"|?*\x00-\x1f]', "_", stem).strip(" .") or "slide"
 
 
-def _fingerprint(address: str, source: Source) -> str:
-    """Hash sizes, heads and tails of the files, not every byte of them."""
-    digest = hashlib.sha256()
+def _fingerprints(address: str, source: Source) -> tuple[str, str]:
+    """Hash sizes and pieces of the files, not every byte; and as version 0.1.0 did it, with the name of a single file.
+
+    A file that is renamed or copied is the same slide, and what trained a model is known again by it.
+    """
+    digest, former = hashlib.sha256(), hashlib.sha256()
     if "://" in address or os.path.isdir(address):
         if source.fields:
             files: Iterable[str] = field_files(address)
         else:  # a Zarr folder of any number of chunks: its small image stands for it
             coarse = source.levels[-1]
-            digest.update(repr([level.shape for level in source.levels]).encode())
-            digest.update(coarse.region(0, 2048, 0, 2048).tobytes())
+            for one in (digest, former):
+                one.update(repr([level.shape for level in source.levels]).encode())
+                one.update(coarse.region(0, 2048, 0, 2048).tobytes())
             files = ()
     else:
         companion = Path(address).with_suffix("")
         files = [address, *(sorted(map(str, companion.glob("*.ini"))) if companion.is_dir() else ())]
     for name in files:
-        digest.update(os.path.basename(name).encode())
         size = os.path.getsize(name)
+        file_name = os.fsencode(os.path.basename(name))
+        former.update(file_name + str(size).encode())
+        if name != address:  # of several files, which is which belongs to the slide
+            digest.update(file_name)
         digest.update(str(size).encode())
+        last = max(size - _PIECE, 0)
         with open(name, "rb") as file:
-            digest.update(file.read(65536))
-            file.seek(max(size - 65536, 0))
-            digest.update(file.read(65536))
-    return digest.hexdigest()[:32]
+            # Heads and tails of two uncompressed pictures may be alike: background. What lies between tells them apart.
+            for at in sorted({last * i // _PIECES for i in range(_PIECES + 1)}):
+                file.seek(at)
+                piece = file.read(_PIECE)
+                digest.update(piece)
+                if at in (0, last):
+                    former.update(piece)
+            if not last:
+                former.update(piece)
+    return digest.hexdigest()[:32], former.hexdigest()[:32]

@@ -58,6 +58,8 @@ class Slide:
         A stem for file names.
     fingerprint : str
         Of the pixels' file.
+    former_fingerprint : str
+        As version 0.1.0 made it, for the cases that have that one.
     mpp : float, optional
         µm per level-0 pixel where the user knows better.
 
@@ -67,18 +69,27 @@ class Slide:
         Level 0 first, each next one coarser, the last about 1,024 px or less.
     downsamples : tuple of float
         Level-0 px per px of each level.
-    name, address, fingerprint : str
-        See above. The fingerprint changes when the file does.
+    name, address, fingerprint, former_fingerprint : str
+        See above. The fingerprint changes when the file's content does; renamed or copied it is the same.
     fields : tuple of Field
         The fields of a folder; for everything else one field, the whole.
     """
 
-    def __init__(self, source: Source, address: str, name: str, fingerprint: str, mpp: float | None = None) -> None:
+    def __init__(
+        self,
+        source: Source,
+        address: str,
+        name: str,
+        fingerprint: str,
+        former_fingerprint: str = "",
+        mpp: float | None = None,
+    ) -> None:
         self._source = source
         self._pixels = complete(source.levels)
         self.address = address
         self.name = name
         self.fingerprint = fingerprint
+        self.former_fingerprint = former_fingerprint
         height, width = self._pixels[0].shape[:2]
         places = source.fields or [(name, 0, 0, height, width)]
         self.fields = tuple(Field(*place) for place in places)
@@ -159,7 +170,7 @@ class Slide:
 
     def with_mpp(self, mpp: float) -> Slide:
         """Return the same slide with a scale that the user gives, µm per level-0 pixel."""
-        return Slide(self._source, self.address, self.name, self.fingerprint, mpp)
+        return Slide(self._source, self.address, self.name, self.fingerprint, self.former_fingerprint, mpp)
 
     def close(self) -> None:
         """Close the file; reading afterwards fails."""

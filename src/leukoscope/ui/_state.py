@@ -263,7 +263,7 @@ class Session(LayeredView):
 
 def _check_same(slide: Slide, case: Case) -> None:
     # outlines drawn over other pixels would mislead
-    if slide.fingerprint != case.slide.fingerprint:
+    if not case.is_of(slide):
         remedy = f"It may have changed since; look for the file of {case.slide.name} as it was, or analyze it anew"
         raise SlideError("is not the slide of this case", remedy, slide.address)
 

@@ -50,7 +50,7 @@ def hindrances(case: Case, profile: Profile, review: str) -> list[Hindrance]:
             found.append(Hindrance("No sample has been drawn for review."))
     else:
         counted = {label for label, cell_class in case.taxonomy.items() if profile.counts(cell_class)}
-        wanted = {"none": set(), "blasts": set(profile.blasts), "all": counted}[review]
+        wanted = {"none": set(), "blasts": profile.blast_labels(case.taxonomy), "all": counted}[review]
         asked = [label in wanted for label in labels]
         left = tuple(int(cell) for cell, must, done in zip(ids, asked, reviewed, strict=True) if must and not done)
     if left:

@@ -34,7 +34,7 @@ def counted_cells(session: Session, profile: Profile) -> Counted:
     labels = layer.features["label"].to_numpy()
     taxonomy = case.taxonomy
     counts = [label for label, cell_class in taxonomy.items() if profile.counts(cell_class)]
-    blasts = {part for blast in profile.blasts for part in taxonomy.parts(blast)} & set(counts)
+    blasts = profile.blast_labels(taxonomy) & set(counts)
     names, codes = np.unique(labels.astype(str), return_inverse=True)
     inside = np.isin(names, counts)[codes] & layer.shown  # cells that were removed keep their rows
     is_blast = np.isin(names, list(blasts))[codes]

@@ -7,7 +7,7 @@ from qtpy.QtCore import QModelIndex, QSignalBlocker
 from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QLabel
 
 from leukoscope.errors import LeukoscopeError
-from leukoscope.hematology import Dispersion, DrivingRegion, Profile, Regions, by_region, load_profile, square_regions
+from leukoscope.hematology import Dispersion, DrivingRegion, Profile, Regions, by_region, square_regions
 
 from .._napari import camera
 from .._state import Session
@@ -76,7 +76,7 @@ class RegionsTab(Tab):
         self.regions = None
         if case is not None and self.session.reading is None:
             try:
-                profile = load_profile(case.settings.profile)
+                profile = case.profile()
                 cells = counted_cells(self.session, profile)
                 if not self._own_side:
                     self._fit(cells, case.mpp)
@@ -157,7 +157,7 @@ class RegionsTab(Tab):
         if not self.map.isChecked() or case is None or self.session.reading is not None:
             return
         with reporting_errors():
-            lay_density(self.session, load_profile(case.settings.profile), self.kind.currentData())
+            lay_density(self.session, case.profile(), self.kind.currentData())
             return
         with QSignalBlocker(self.map):
             self.map.setChecked(False)

@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QFormLayout, QLabel, QProgressBar, QSpinBox, QWidget
 from leukoscope.cases import Case, Sample
 from leukoscope.classification.taxonomy import BLAST, TAXONOMY
 from leukoscope.errors import LeukoscopeError
-from leukoscope.hematology import Prevalence, Profile, cells_to_review, load_profile
+from leukoscope.hematology import Prevalence, Profile, cells_to_review, profile_from_dict
 from leukoscope.hematology.differential import finding_against
 
 from .._state import Session
@@ -126,7 +126,7 @@ class SampleTab(Tab):
         self.progress.setRange(0, len(sample.cells))
         self.progress.setValue(len(sample.reviewed))
         try:
-            self._show(case, load_profile(sample.event.detail["profile"]["name"]), sample)
+            self._show(case, profile_from_dict(sample.event.detail["profile"]), sample)
         except LeukoscopeError as error:
             show_error_line(error)
 

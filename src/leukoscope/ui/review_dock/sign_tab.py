@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QComboBox, QFormLayout, QGroupBox, QLineEdit, QVBoxLa
 
 from leukoscope.cases import Case, Signature
 from leukoscope.errors import LeukoscopeError
-from leukoscope.hematology import load_profile, profile_names
+from leukoscope.hematology import profile_names
 
 from .._state import Session
 from ..background import in_background
@@ -116,7 +116,7 @@ class SignTab(Tab):
         self.signing.setEnabled(not self._busy)
         self.amending.setEnabled(not self._busy)
         try:
-            profile = load_profile(self.profile.currentText())
+            profile = case.profile(self.profile.currentText())
             self.hindered = hindrances(case, profile, self.review.currentData())
         except LeukoscopeError as error:
             show_error_line(error)
@@ -155,8 +155,10 @@ class SignTab(Tab):
         self.open.setEnabled(bool(self.model.rows))
 
     def _on_profile(self, *_: Any) -> None:
+        case = self.session.whole
         with reporting_errors():
-            self.review.setCurrentIndex(self.review.findData(load_profile(self.profile.currentText()).review))
+            if case is not None:
+                self.review.setCurrentIndex(self.review.findData(case.profile(self.profile.currentText()).review))
         self.refresh()
 
     # -- what is done ---------------------------------------------------------------------------------------------

@@ -71,7 +71,7 @@ def rows(
         ]
         info = opened.slide
         with open_slide(slide or info.address) as pixels:
-            if pixels.fingerprint != info.fingerprint:
+            if not opened.is_of(pixels):
                 raise CaseError(
                     f"{pixels.name} is not the slide that this case is of", "Give its own, unchanged file.", case
                 )
