@@ -101,8 +101,7 @@ def labeled(manifest: Manifest, share: float) -> Manifest:
     SettingsError
         A share that is not above 0 and at most 1.
     """
-    if not 0 < share <= 1:
-        raise SettingsError(f"{share:g} of the labels", "Give a share above 0 and at most 1.")
+    _check_share(share)
     if share == 1:
         return manifest
     drawn: dict[tuple[str, str], list[Row]] = {}
@@ -114,6 +113,11 @@ def labeled(manifest: Manifest, share: float) -> Manifest:
         rows.sort(key=lambda row: hashlib.sha256(row.image.encode()).digest())
         kept |= {row.image for row in rows[: max(1, round(share * len(rows)))]}
     return Manifest([row for row in manifest if row.split != "train" or row.image in kept], manifest.file)
+
+
+def _check_share(share: float) -> None:
+    if not 0 < share <= 1:
+        raise SettingsError(f"{share:g} of the labels", "Give a share above 0 and at most 1.")
 
 
 def arms_of(
@@ -142,8 +146,10 @@ def arms_of(
     Raises
     ------
     SettingsError
-        An unknown step, a setting that is not NAME=VALUE, or no arms at all.
+        Steps as for `_options.plan`, a share that is not above 0 and at most 1, or no arms at all.
     """
+    for share in labels:
+        _check_share(share)
     choices = ["", *(one for text in steps for one in (EVERY_STEP if text == "each" else (text,)))]
     for text in filter(None, choices):
         arm_plan(text)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
+from importlib.resources import files
 from typing import Any, Final
 
 from rich.console import Console
@@ -16,7 +20,7 @@ from leukoscope.classification.preprocess import STEPS
 from leukoscope.errors import SettingsError
 
 from .settings import Progress
-from .transforms import Augmentation, Traditional
+from .transforms import Augmentation, Traditional, fit_stain
 
 __all__ = ["arm_plan", "augmentation", "plan", "shown"]
 
@@ -29,9 +33,10 @@ def plan(steps: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
     Raises
     ------
     SettingsError
-        An unknown step, or a setting that is not NAME=VALUE.
+        An unknown step or setting, a value out of its range, a step that makes no picture, or steps in an order that
+        cannot be: all that can be told before anything is fitted.
     """
-    found = []
+    found: list[tuple[str, dict[str, Any]]] = []
     for text in steps:
         name, _, rest = text.partition(":")
         if name not in STEPS:
@@ -42,8 +47,44 @@ def plan(steps: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
             if not key or not equals:
                 raise SettingsError(f"{part!r} of step {name} is no setting", "Write NAME=VALUE, joined by commas.")
             settings[key] = _value(value)
+            _check_setting(name, key, settings[key])
+        if STEPS[name].stage == "vector":
+            raise SettingsError(f"{name} makes vectors, and networks take pictures", "Leave the step out.")
+        if name in (before for before, _ in found):
+            raise SettingsError(f"{name} stands twice", "Give each step once.")
+        if STEPS[name].stage == "image" and found:
+            raise SettingsError(f"{name} stands behind {found[-1][0]}", "It changes whole pictures: give it first.")
         found.append((name, settings))
     return found
+
+
+# Settings that a step is fitted by but does not keep, so that the bundles' schema has no range for them.
+FITTED_BY: Final[dict[str, dict[str, Any]]] = {
+    "components": {"type": "integer", "minimum": 1},
+    "percentile": {"type": "number", "minimum": 0, "maximum": 100},
+    "most": {"type": "integer", "minimum": 1},
+}
+
+
+@cache
+def _ranges() -> dict[str, Any]:
+    text = files("leukoscope.classification.preprocess").joinpath("steps.schema.json").read_text(encoding="utf-8")
+    return dict(json.loads(text)["$defs"])
+
+
+def _check_setting(step: str, key: str, value: Any) -> None:
+    from jsonschema import Draft202012Validator
+
+    # Stain normalization is fitted by `transforms.fit_stain`, which has a setting of its own.
+    parameters = inspect.signature(fit_stain if step == "stain_normalize" else STEPS[step].fit).parameters
+    known = [name for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY or name == "most"]
+    if key not in known:
+        raise SettingsError(f"{step} has no setting {key!r}", f"It has: {', '.join(known)}.")
+    kept = _ranges()["pca" if step.startswith("pca_") else step]["properties"]
+    wrong = next(Draft202012Validator(FITTED_BY[key] if key in FITTED_BY else kept[key]).iter_errors(value), None)
+    if wrong is not None or (isinstance(value, float) and not math.isfinite(value)):
+        cause = "is no finite number" if wrong is None else wrong.message
+        raise SettingsError(f"{key} of step {step}: {cause}", "See docs/preprocessing.md for its range.")
 
 
 def arm_plan(text: str) -> tuple[list[tuple[str, dict[str, Any]]], str]:

@@ -21,6 +21,7 @@ from leukoscope.errors import LeukoscopeError
 __all__ = [
     "ENCODER_KIND",
     "PACKAGE",
+    "check_weights",
     "described",
     "encoder_groups",
     "initial",
@@ -78,6 +79,18 @@ def described(source: str | os.PathLike[str]) -> str:
         raise _missing(file)
     with file.open("rb") as stream:
         return f"{file.name}, sha256 {hashlib.file_digest(stream, 'sha256').hexdigest()[:16]}"
+
+
+def check_weights(source: str) -> None:
+    """Make sure that a source of first weights can be read, before anything is made that is to start from it.
+
+    Raises
+    ------
+    LeukoscopeError
+        There is no such file, or it is not safetensors.
+    """
+    if source not in (PACKAGE, "none"):
+        _read(Path(source))
 
 
 def encoder_groups(source: str | os.PathLike[str]) -> list[str]:

@@ -12,6 +12,7 @@ from .data.fields import field_rows, negative_rows
 from .data.kept import cut_once, drop_stale_outlines, write_whole
 from .data.manifest import Manifest, ManifestError
 from .data.sources import ASSUMED_MPP, PBC_MASKS, cnmc_rows, pbc_rows
+from .space import check_writable
 
 __all__ = ["MANIFEST", "SPEC", "prepare"]
 
@@ -53,9 +54,10 @@ def prepare(data: Path, work: Path, progress: Callable[[str], None] | None = Non
         No data sets in `data`, or a file of them that cannot be read.
     """
     say = progress or (lambda line: None)
+    rows = cnmc_rows(data)
+    check_writable(work)
     file = work / MANIFEST
     before = _before(file)
-    rows = cnmc_rows(data)
     drop_stale_outlines(work / PBC_MASKS, "pbc", say)
     rows += pbc_rows(data, work)
     old = () if before is None else before.rows

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from tempfile import TemporaryFile
 
-from leukoscope.errors import LeukoscopeError
+from leukoscope.errors import LeukoscopeError, SettingsError
 
-__all__ = ["check_space"]
+__all__ = ["check_space", "check_writable"]
 
 
 def check_space(folder: Path, needed: int, what: str) -> None:
@@ -44,3 +45,19 @@ def check_space(folder: Path, needed: int, what: str) -> None:
 
 def _size(count: int) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{-(-count // 1_000_000)} MB"
+
+
+def check_writable(folder: Path) -> None:
+    """Make a folder and a file in it, before hours are spent on what is to be written there.
+
+    Raises
+    ------
+    SettingsError
+        It cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise SettingsError(f"cannot be written ({error.strerror})", "Choose another folder.", folder) from error

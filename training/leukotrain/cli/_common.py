@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +15,7 @@ from leukoscope.errors import SettingsError
 if TYPE_CHECKING:
     from ..data.manifest import Manifest
 
-__all__ = ["DATA", "WORK", "Data", "OwnManifest", "Roots", "Work", "app", "asked", "say", "sources"]
+__all__ = ["DATA", "WORK", "Data", "OwnManifest", "Roots", "Work", "app", "asked", "check_run", "say", "sources"]
 
 app = typer.Typer(
     name="leukotrain",
@@ -49,6 +51,25 @@ def say(line: str) -> None:
         typer.echo(line, err=True)
 
 
+def check_run(device: str, rate: float = 1.0, weights: Sequence[str] = ()) -> None:
+    """Refuse what no run can be trained with, before the cells are read.
+
+    Raises
+    ------
+    LeukoscopeError
+        No such device, a learning rate that is not above 0 and finite, or first weights that cannot be read.
+    """
+    from leukoscope.classification.device import resolve_device
+
+    from ..initial import check_weights
+
+    resolve_device(device)
+    if not 0 < rate < math.inf:
+        raise SettingsError(f"a learning rate of {rate:g}", "Give one above 0, such as 5e-4.")
+    for source in weights:
+        check_weights(source)
+
+
 def sources(architecture: str, weights: list[str] | None) -> tuple[str, ...]:
     """Give where first weights are from: as named; else the package's where it has some, else nowhere."""
     from ..initial import packaged
@@ -67,9 +88,11 @@ def asked(
     """
     from ..data.manifest import Manifest
     from ..prepare import prepare
+    from ..space import check_writable
 
     if root and manifest is None:
         raise SettingsError("--root without --manifest", "Name the manifest whose pictures lie there.")
+    check_writable(work)
     cells = prepare(data, work, say) if manifest is None else Manifest.read(manifest)
     roots = (work, data) if manifest is None else tuple(root or [manifest.parent])
     if training:

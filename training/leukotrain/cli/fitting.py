@@ -10,7 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
-from ._common import DATA, WORK, Data, OwnManifest, Roots, Work, app, asked, say, sources
+from leukoscope.errors import SettingsError
+
+from ._common import DATA, WORK, Data, OwnManifest, Roots, Work, app, asked, check_run, say, sources
 from .measuring import evaluate
 
 __all__ = ["fit", "prepare", "pretrain", "segment"]
@@ -80,14 +82,22 @@ def fit(
     ] = True,
 ) -> None:
     """Fine-tune a classifier and write it as a bundle. A killed run goes on when called again."""
+    from leukoscope.classification.networks import sketch
+
     from .. import _options as options
     from ..data.sources import CLASSES
     from ..guards import check_all, seed_given, slides_not_seen
     from ..initial import encoder_groups
     from ..prepare import SPEC
-    from ..run import classes_of, is_first_process, shares_of, train, with_held_out
+    from ..run import NORMALIZATIONS, classes_of, is_first_process, shares_of, train, with_held_out
     from ..settings import Settings
+    from ..space import check_writable
 
+    check_run(device, rate, weights or ())
+    sketch(architecture, 2, size)
+    check_writable(out)
+    if normalize not in NORMALIZATIONS:
+        raise SettingsError(f"no normalization {normalize!r}", f"Choose one of {', '.join(NORMALIZATIONS)}.")
     plan, changes = options.plan(steps or ()), options.augmentation(augment)
     listed, roots = asked(data, work, manifest, root, training=True)
     cells = with_held_out(listed, also or ())
@@ -150,12 +160,14 @@ def pretrain(
     from ..fcmae import Pretraining
     from ..fcmae import pretrain as run
     from ..prepare import SPEC
+    from ..space import check_writable
 
+    settings = Pretraining(architecture, size, epochs=epochs, batch=batch, seed=seed, device=device)
+    check_writable(out)
     torch.set_num_threads(threads)
     cells, roots = asked(data, work, manifest, root)
     at = [i for i, row in enumerate(cells) if row.split != "test"]
     crops = load_crops(cells, roots, SPEC.resized(size), work)
-    settings = Pretraining(architecture, size, epochs=epochs, batch=batch, seed=seed, device=device)
     groups = sorted({cells.rows[i].group for i in at})
     origin = {"manifest": cells.sha256, "groups": json.dumps(groups)}
     typer.echo(run(crops.pixels[at], settings, out, _say_row, origin))

@@ -11,7 +11,7 @@ import typer
 
 from leukoscope.errors import SettingsError
 
-from ._common import DATA, WORK, Data, OwnManifest, Roots, Work, app, asked, say
+from ._common import DATA, WORK, Data, OwnManifest, Roots, Work, app, asked, check_run, say
 
 __all__ = ["compare", "evaluate", "probe"]
 
@@ -45,6 +45,7 @@ def evaluate(
     from ..report import check_folder, write_report
 
     classifier = load_model(model)
+    other = None if sibling is None else load_model(sibling)
     if report is not None:
         check_folder(report)
     cells, roots = asked(data, work, manifest, root)
@@ -53,7 +54,6 @@ def evaluate(
     slides_not_seen(seen, (row.group for row in cells if row.split == "test"))
     result = run(classifier, cells, roots, work, data if manifest is None else None, baselines, say)
     if kept is not None:
-        other = None if sibling is None else load_model(sibling)
         result = beside(result, classifier, other, kept, roots, work, baselines, say)
     values = [m.to_json() for m in result.metrics]
     if report is not None:
@@ -80,8 +80,11 @@ def probe(
     from .._sibling import parted
     from ..probe import markdown
     from ..probe import probe as run
+    from ..space import check_writable
 
     classifier = load_model(model)
+    if json_file is not None:
+        check_writable(json_file.parent)
     rows, roots = asked(data, work, manifest, root)
     rows, seen = parted(rows, classifier)
     if seen is not None:
@@ -135,7 +138,9 @@ def compare(
     epoch_cells: Annotated[int, typer.Option(min=1, help="Cells drawn in a pass.")] = 5120,
     batch: Annotated[int, typer.Option(min=1, help="Cells at a time.")] = 32,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    seed: Annotated[list[int] | None, typer.Option(help="Of all randomness; repeated, arms run with each.")] = None,
+    seed: Annotated[
+        list[int] | None, typer.Option(min=0, max=2**63 - 1, help="Of all randomness; repeated, arms run with each.")
+    ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Processor threads.")] = 2,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the trained bundles, in the work folder.")] = False,
     out: Annotated[
@@ -150,7 +155,7 @@ def compare(
     from leukoscope.classification.networks import ARCHITECTURES
 
     from .. import _options as options
-    from .._arms import QUICK, arms_of, restricted
+    from .._arms import QUICK, Arm, arms_of, crops_for, restricted
     from ..compare import Result
     from ..compare import compare as run
     from ..compare_table import write
@@ -160,11 +165,20 @@ def compare(
     from ..prepare import SPEC
     from ..run import classes_of, shares_of
     from ..settings import Settings
+    from ..space import check_writable
 
     zoo: tuple[str, ...] = QUICK if quick else (Settings().architecture,) if steps else ARCHITECTURES
     names = [name for name in architecture or zoo if name not in (without or ())]
+    check_run(device, weights=weights or ())
+    for name in without or ():
+        if name not in (architecture or zoo):
+            raise SettingsError(f"--without {name!r} is none of the networks", f"There are: {', '.join(zoo)}.")
     seeds = seed or [0]
     arms = arms_of(names, steps or (), seeds, random, weights or (), labels or (1.0,))
+    for one in architecture or ():
+        crops_for(Arm(one), 2, SPEC)  # an unknown one, or one that cannot see such crops
+    out = out or work / "compare" / "comparison.json"
+    check_writable(out.parent)
     settings = Settings(
         epochs=epochs,
         epoch_cells=epoch_cells,
@@ -186,7 +200,6 @@ def compare(
     if manifest is not None or source is not None:
         classes = classes_of(cells)
         settings = replace(settings, shares=shares_of(cells, "train"), val_shares=shares_of(cells, "val"))
-    out = out or work / "compare" / "comparison.json"
     results: list[Result] = []
     with options.shown(True) as progress:
         for result in run(arms, cells, roots, work, classes, SPEC, settings, keep=keep, log=say, progress=progress):

@@ -11,7 +11,7 @@ import typer
 
 from leukoscope.errors import SettingsError
 
-from ._common import WORK, Work, app, say
+from ._common import WORK, Work, app, check_run, say
 
 if TYPE_CHECKING:
     from ..retrain import RetrainProgress
@@ -63,6 +63,7 @@ def retrain(
     from ..retrain import retrain as run
 
     seed_given(seed)
+    check_run(device)
     plan = retrain_plan(case, locked or (), model, mode, _pairs(label, "--map"), _pairs(slide, "--slide"))
     typer.echo(plan.table() + "\n")
     try:

@@ -21,7 +21,16 @@ from leukoscope.errors import SettingsError
 
 from ..initial import ENCODER_KIND
 
-__all__ = ["FCMAE", "STEM", "default_patch", "encode", "export_encoder", "make_encoder", "random_visible"]
+__all__ = [
+    "FCMAE",
+    "STEM",
+    "check_encoder",
+    "default_patch",
+    "encode",
+    "export_encoder",
+    "make_encoder",
+    "random_visible",
+]
 
 STEM: Final = 4  # the stem's patches, in px: a mask's patch consists of whole ones
 STRIDES: Final = (4, 8, 16, 32)  # of the encoder's stages
@@ -63,16 +72,27 @@ def random_visible(count: int, across: int, masked: float, generator: torch.Gene
     return (order >= round(masked * across * across)).reshape(count, across, across)
 
 
+def check_encoder(architecture: str) -> None:
+    """Refuse anything but timm's `convnextv2_*`.
+
+    Raises
+    ------
+    SettingsError
+        It is something else.
+    """
+    if not architecture.startswith("convnextv2_") or not architecture.isidentifier() or not timm.is_model(architecture):
+        raise SettingsError(f"{architecture!r} is no ConvNeXt V2", "Choose convnextv2_atto, _femto, _pico, _nano, …")
+
+
 def make_encoder(architecture: str) -> nn.Module:
     """Make a ConvNeXt V2 without classes, random weights.
 
     Raises
     ------
     SettingsError
-        For anything but timm's `convnextv2_*`.
+        As `check_encoder`.
     """
-    if not architecture.startswith("convnextv2_") or not architecture.isidentifier() or not timm.is_model(architecture):
-        raise SettingsError(f"{architecture!r} is no ConvNeXt V2", "Choose convnextv2_atto, _femto, _pico, _nano, …")
+    check_encoder(architecture)
     encoder: nn.Module = timm.create_model(architecture, pretrained=False, num_classes=0)
     return encoder
 

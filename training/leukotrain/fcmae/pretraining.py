@@ -22,7 +22,7 @@ from leukoscope.classification.device import resolve_device
 from leukoscope.errors import LeukoscopeError, SettingsError
 
 from ..transforms import plain
-from .network import FCMAE, STEM, default_patch, export_encoder, make_encoder, random_visible
+from .network import FCMAE, STEM, check_encoder, default_patch, export_encoder, make_encoder, random_visible
 
 __all__ = ["Pretraining", "pretrain"]
 
@@ -49,6 +49,11 @@ class Pretraining:
     seed : int
     device : str
         See `leukoscope.classification.device.resolve_device`.
+
+    Raises
+    ------
+    SettingsError
+        No such architecture or device, or patches that do not fit the crops.
     """
 
     architecture: str = "convnextv2_atto"
@@ -63,6 +68,17 @@ class Pretraining:
     warm: float = 0.05
     seed: int = 0
     device: str = "auto"
+
+    def __post_init__(self) -> None:
+        check_encoder(self.architecture)
+        resolve_device(self.device)
+        patch = self.patch or default_patch(self.size)
+        across = self.size // patch
+        if self.size % patch or patch % STEM or not 0 < round(self.masked * across**2) < across**2:
+            raise SettingsError(
+                f"crops of {self.size} px cannot be masked by {self.masked:.0%} in patches of {patch} px",
+                f"Choose patches of a multiple of {STEM} px that divide the size.",
+            )
 
 
 def pretrain(
@@ -95,7 +111,7 @@ def pretrain(
     Raises
     ------
     SettingsError
-        Crops of the wrong kind, or settings that they cannot be pretrained with.
+        Crops of the wrong kind.
     LeukoscopeError
         The folder's checkpoint is damaged or of another run, or the loss is no number any more.
     """
@@ -103,11 +119,6 @@ def pretrain(
         raise SettingsError(f"crops are {pixels.dtype} {pixels.shape}", "Give uint8 (n, height, width, 3 or 4).")
     patch = settings.patch or default_patch(settings.size)
     across = settings.size // patch
-    if settings.size % patch or patch % STEM or not 0 < round(settings.masked * across**2) < across**2:
-        raise SettingsError(
-            f"crops of {settings.size} px cannot be masked by {settings.masked:.0%} in patches of {patch} px",
-            f"Choose patches of a multiple of {STEM} px that divide the size.",
-        )
     device = resolve_device(settings.device)
     torch.manual_seed(settings.seed)
     network = FCMAE(make_encoder(settings.architecture), patch, settings.width).to(device).train()
