@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import io
-from functools import cache, singledispatch
+from functools import singledispatch
 from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import escape
 
 from reportlab.lib.colors import HexColor
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
 from reportlab.lib.utils import ImageReader
-from reportlab.pdfbase import pdfmetrics
-from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import Flowable, Image, KeepTogether, Paragraph, SimpleDocTemplate, Spacer
 from reportlab.platypus import Table as Grid
 
 from ._files import whole_file
 from ._report_parts import RESEARCH_USE, Examples, Heading, Line, Part, Picture, Report, Table
+from ._report_script import BOLD, PLAIN, markup, register_fonts, runs
 
 __all__ = ["write_pdf"]
 
-PLAIN, BOLD = "DejaVuSans", "DejaVuSans-Bold"  # PDF's own fonts know no µ–≥, and no names beyond Western Europe's
 INK, GRAY, RULE = HexColor("#222222"), HexColor("#666666"), HexColor("#dddddd")
 MARGIN, BAR = 18 * mm, 8 * mm
 INSET = 6.0  # by which platypus keeps text from its frame
@@ -47,8 +44,8 @@ LINES = {
 
 def write_pdf(report: Report, target: Path) -> Path:
     """Write a report as PDF, whole or not at all."""
-    _register_fonts()
-    story = [Paragraph(escape(report.name), TITLE), *(flowable for part in report.parts for flowable in _flow(part))]
+    register_fonts()
+    story = [Paragraph(markup(report.name), TITLE), *(flowable for part in report.parts for flowable in _flow(part))]
     with whole_file(target) as part:
         document = SimpleDocTemplate(
             str(part),
@@ -64,13 +61,6 @@ def write_pdf(report: Report, target: Path) -> Path:
         )
         document.build(story, canvasmaker=lambda *args, **options: _Pages(report.foot, *args, **options))
     return target
-
-
-@cache
-def _register_fonts() -> None:
-    folder = Path(__file__).parent / "fonts"
-    for name in (PLAIN, BOLD):
-        pdfmetrics.registerFont(TTFont(name, folder / f"{name}.ttf"))
 
 
 class _Pages(Canvas):  # type: ignore[misc] # reportlab says nothing of types
@@ -103,8 +93,12 @@ class _Pages(Canvas):  # type: ignore[misc] # reportlab says nothing of types
         self.drawString(left + 3 * mm, top - 1.1 * mm, RESEARCH_USE)
         self.setFillColor(GRAY)
         self.setFont(PLAIN, 7.5)
-        self.drawString(left, MARGIN - 6 * mm, self._foot)
         self.drawRightString(right, MARGIN - 6 * mm, number)
+        foot = self.beginText(left, MARGIN - 6 * mm)
+        for font, text in runs(self._foot):
+            foot.setFont(font or PLAIN, 7.5)
+            foot.textOut(text)
+        self.drawText(foot)
 
 
 @singledispatch
@@ -114,12 +108,12 @@ def _flow(part: Part) -> list[Flowable]:
 
 @_flow.register
 def _(part: Heading) -> list[Flowable]:
-    return [Paragraph(escape(part.text), HEADING)]
+    return [Paragraph(markup(part.text), HEADING)]
 
 
 @_flow.register
 def _(part: Line) -> list[Flowable]:
-    return [Paragraph(escape(part.text), LINES[part.kind])]
+    return [Paragraph(markup(part.text), LINES[part.kind])]
 
 
 @_flow.register
@@ -127,12 +121,12 @@ def _(part: Table) -> list[Flowable]:
     columns = len(part.head or part.rows[0].texts)
     styles = [TEXT if i in (0, part.prose) else NUMBER for i in range(columns)]
     rows = [
-        [Paragraph(_swatch(row.color) * (i == 0) + escape(row.texts[i]), styles[i]) for i in range(columns)]
+        [Paragraph(_swatch(row.color) * (i == 0) + markup(row.texts[i]), styles[i]) for i in range(columns)]
         for row in part.rows
     ]
     if part.head:
         heads = [ParagraphStyle("head", style, fontName=BOLD) for style in styles]
-        rows.insert(0, [Paragraph(escape(text), style) for text, style in zip(part.head, heads, strict=True)])
+        rows.insert(0, [Paragraph(markup(text), style) for text, style in zip(part.head, heads, strict=True)])
     first = 55 * mm if columns > 2 else 38 * mm
     numbers = 22 * mm
     rest = WIDTH - first - numbers * (columns - 2)
@@ -157,7 +151,7 @@ def _(part: Picture) -> list[Flowable]:
 
 @_flow.register
 def _(part: Examples) -> list[Flowable]:
-    name = Paragraph(_swatch(part.color) + escape(part.name), ParagraphStyle("name", TEXT, spaceAfter=0))
+    name = Paragraph(_swatch(part.color) + markup(part.name), ParagraphStyle("name", TEXT, spaceAfter=0))
     pictures = [_image(picture, EXAMPLE, EXAMPLE) for picture in part.pictures]
     row = Grid([pictures], [EXAMPLE + 2 * mm] * len(pictures), hAlign="LEFT")
     row.setStyle([("LEFTPADDING", (0, 0), (-1, -1), 0), ("VALIGN", (0, 0), (-1, -1), "MIDDLE")])
