@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leukoscope.errors import SlideError
+from leukoscope.slides._acquired import openslide_day
 from leukoscope.slides._pixels import Color, Pixels, Source
 from leukoscope.slides._tiffscale import plausible
 
@@ -57,7 +58,7 @@ def open_openslide(path: str) -> Source:
     except SlideError:
         handle.close()
         raise
-    return Source(levels, mpp, close=handle.close)
+    return Source(levels, mpp, close=handle.close, acquired=openslide_day(slide.properties))
 
 
 class _Handle:

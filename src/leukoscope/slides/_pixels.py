@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -89,12 +90,15 @@ class Source:
         The fields of a folder, level-0 px; empty for one image.
     close : callable
         Closes the file.
+    acquired : datetime.date or None
+        When it was scanned, where the metadata tell.
     """
 
     levels: Sequence[Pixels]
     mpp: float | None = None
     fields: Sequence[tuple[str, int, int, int, int]] = ()
     close: Callable[[], None] = field(default=lambda: None)
+    acquired: datetime.date | None = None
 
 
 @dataclass(frozen=True)

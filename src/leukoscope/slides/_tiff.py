@@ -17,6 +17,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from leukoscope.errors import SlideError
+from leukoscope.slides._acquired import tiff_day
 from leukoscope.slides._pixels import Color, Pixels, Source, sample_range
 from leukoscope.slides._tiffscale import tiff_mpp
 
@@ -62,7 +63,8 @@ def open_tiff(path: str) -> Source:
             # What white is in a file of floats, only its pixels tell: a look at the middle of the smallest level.
             low, high = levels[-1].raw_range()
             levels = [TiffPixels(handle, level, replace(color, low=low, high=high), path) for level in pages]
-        return Source(levels, tiff_mpp(tif, series, pages[0][0]), close=handle.close)
+        mpp, day = tiff_mpp(tif, series, pages[0][0]), tiff_day(tif, pages[0][0])
+        return Source(levels, mpp, close=handle.close, acquired=day)
     except SlideError:
         tif.close()
         raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import operator
 import threading
 from collections.abc import Sequence
@@ -106,6 +107,14 @@ class Slide:
     def shape(self) -> tuple[int, int]:
         """Height and width of level 0, px."""
         return self._pixels[0].shape[:2]
+
+    @property
+    def acquired(self) -> datetime.date | None:
+        """The day on which the file says that it was scanned, None where it does not.
+
+        That is not the day on which blood was drawn or the smear made: a proposal, for somebody to confirm.
+        """
+        return self._source.acquired
 
     @property
     def mpp(self) -> float | None:

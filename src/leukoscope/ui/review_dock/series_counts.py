@@ -5,12 +5,15 @@ from __future__ import annotations
 import datetime
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from leukoscope.cases import Case, open_case
-from leukoscope.errors import CaseError
+from leukoscope.errors import CaseError, LeukoscopeError
 from leukoscope.hematology import DatedCount, series
+from leukoscope.slides import open_slide
 
 __all__ = ["CaseCount", "count_case", "counted_series"]
 
@@ -26,9 +29,9 @@ class CaseCount:
     name : str
         The slide's.
     day : datetime.date
-        When the smear was taken; where nobody has said it, the day of the slide's file.
-    dated : bool
-        Whether somebody has said it.
+        When the smear was taken; where nobody has said it, a proposal: the day of the scan, or of the slide's file.
+    day_of : str
+        Where it is from: "smear" where somebody has said it, else "scan" or "file".
     profile : str
         How it was counted.
     blasts, cells : int
@@ -40,7 +43,7 @@ class CaseCount:
     path: Path
     name: str
     day: datetime.date
-    dated: bool
+    day_of: str
     profile: str
     blasts: int
     cells: int
@@ -61,11 +64,12 @@ def count_case(path: str | os.PathLike[str], profile: str) -> CaseCount:
         counts = case.differential(profile)
         if not counts.denominator:
             raise CaseError(f"no cell is counted as {profile} counts", "Leave this case out", path)
+        day, day_of = _day(case)
         return CaseCount(
             path=case.path,
             name=case.slide.name,
-            day=case.taken or _day_of_file(case),
-            dated=case.taken is not None,
+            day=day,
+            day_of=day_of,
             profile=profile,
             blasts=counts.blasts,
             cells=counts.denominator,
@@ -78,6 +82,22 @@ def counted_series(counts: Sequence[CaseCount]) -> list[tuple[CaseCount, DatedCo
     ordered = sorted(counts, key=lambda count: count.day)
     found = series((count.day, count.blasts, count.cells) for count in ordered)
     return list(zip(ordered, found, strict=True))
+
+
+def _day(case: Case) -> tuple[datetime.date, str]:
+    if case.taken is not None:
+        return case.taken, "smear"
+    with suppress(LeukoscopeError, OSError):
+        modified = Path(case.slide.address).stat().st_mtime_ns
+        if scanned := _scanned(case.slide.address, case.slide.fingerprint, modified):
+            return scanned, "scan"
+    return _day_of_file(case), "file"
+
+
+@lru_cache(maxsize=64)
+def _scanned(address: str, fingerprint: str, modified: int) -> datetime.date | None:
+    with open_slide(address) as slide:  # its headers; another slide may lie there by now
+        return slide.acquired if slide.fingerprint == fingerprint else None
 
 
 def _day_of_file(case: Case) -> datetime.date:

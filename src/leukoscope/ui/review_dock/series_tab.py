@@ -24,7 +24,9 @@ from .tab import Tab, button, label, line
 
 __all__ = ["SeriesTab"]
 
-OF_FILE = " (file)"
+PROPOSED = {"scan": "Proposed: the day on which the slide was scanned", "file": "Proposed: the day of the slide's file"}
+"""Where a day is from that nobody has said, and how that is put; the row is marked with it."""
+SET_DAY = "Double-click to set the day the smear was taken: the case keeps it"
 HEADERS = ("Smear of", "Blasts, %", "Since first", "Since previous", "Counted", "Slide")
 
 
@@ -46,8 +48,8 @@ class SeriesModel(RowsModel):
             day = self._tab.day(index.row())
             return QDate(day.year, day.month, day.day)
         if role == Qt.ItemDataRole.ToolTipRole and index.isValid() and index.column() == 0:
-            of_file = "The day of the slide's file. " if self.rows[index.row()][0].endswith(OF_FILE) else ""
-            return f"{of_file}Double-click to set the day the smear was taken: the case keeps it"
+            proposed = PROPOSED.get(self._tab.day_of(index.row()))
+            return f"{proposed}. {SET_DAY}" if proposed else SET_DAY
         return super().data(index, role)
 
     def setData(  # noqa: N802
@@ -112,6 +114,10 @@ class SeriesTab(Tab):
         """Give the day of a row."""
         return self._rows[row].day
 
+    def day_of(self, row: int) -> str:
+        """Tell where the day of a row is from."""
+        return self._rows[row].day_of
+
     def compute(self) -> None:
         """Count all of them anew."""
         counts = []
@@ -125,7 +131,7 @@ class SeriesTab(Tab):
         self.model.show_rows(
             [
                 (
-                    dated.day.isoformat() + ("" if count.dated else OF_FILE),
+                    dated.day.isoformat() + (f" ({count.day_of})" if count.day_of in PROPOSED else ""),
                     f"{dated.percent:.1f} ({dated.low:.1f}–{dated.high:.1f})",
                     _change(dated.since_first),
                     _change(dated.since_previous),
