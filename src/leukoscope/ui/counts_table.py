@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isnan, nan
 from typing import Any
 
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt
@@ -104,31 +105,27 @@ class CountsModel(QAbstractTableModel):
 def _rows_of(differential: Differential, keys: Mapping[str, str] | None) -> list[CountsRow]:
     taxonomy = differential.taxonomy
     by_label = {label: key for key, label in (taxonomy.by_key() if keys is None else keys).items()}
-    table = {str(record["label"]): record for record in differential.table().to_dict("records")}
+    found = differential.table()
+    columns = [found[name].tolist() for name in ("counted", "excluded", "percent", "ci_low", "ci_high")]
+    table = dict(zip(found["label"], zip(*columns, strict=True), strict=True))
     # classes without a cell are listed too: the table is where the keys are looked up
     labels = taxonomy.order([*table, *by_label])
     rows = []
     for label in labels:
-        record = table.get(label)
-        percent, low, high = (
-            (None, None, None) if record is None else (_known(record[c]) for c in ("percent", "ci_low", "ci_high"))
-        )
+        counted, excluded, *percents = table.get(label, (0, 0, nan, nan, nan))
         rows.append(
             CountsRow(
                 label,
                 taxonomy.name(label),
                 taxonomy.color(label),
                 by_label.get(label, ""),
-                0 if record is None else int(record["counted"]),
-                0 if record is None else int(record["excluded"]),
-                percent,
-                low,
-                high,
+                counted,
+                excluded,
+                *map(_known, percents),
             )
         )
     return rows
 
 
-def _known(value: Any) -> float | None:
-    number = float(value)
-    return None if number != number else number  # NaN
+def _known(number: float) -> float | None:
+    return None if isnan(number) else number
