@@ -141,6 +141,9 @@ def test_the_command_line_compares_steps_and_prints_the_table(cells, tmp_path):
     values = json.loads(out.read_text())
     assert [arm["name"] for arm in values["arms"]][-1] == BASELINES
     assert out.with_suffix(".md").read_text() in done.stdout + "\n"
+    picture = out.with_suffix(".svg").read_text()
+    assert "mobilenetv2_050, gaussian_blur:sigma=1+normalize (random)" in picture
+    assert "mine: AUROC, blast" in picture
 
 
 def test_arms_are_read_as_written():

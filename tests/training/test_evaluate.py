@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from pathlib import Path
@@ -187,7 +188,10 @@ def test_the_command_writes_a_report_that_stands_alone(lab, tmp_path):
     page = (tmp_path / "out" / "report.html").read_text()
     assert "research use only" in page.lower()
     assert not re.search(r"<script|https?:|href=|@import|url\(", re.sub(r"base64,[A-Za-z0-9+/=]+", "", page))
-    assert page.count("<img") == 5
+    assert page.count("<img") == 6
+    svg = re.search(r'alt="figures with their intervals" src="data:image/svg\+xml;base64,([^"]+)"', page)
+    assert svg
+    assert b"lab: AUROC, blast" in base64.b64decode(svg[1])
     assert "<b>lab" not in page
     assert "&lt;b&gt;lab" in page
     assert "plasma_cell (3 cells)" in page

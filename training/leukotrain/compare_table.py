@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from .compare import BASELINES, Result
+from .compare_plot import draw
 from .data.manifest import Manifest
 from .figures import source_name
 from .settings import Settings
@@ -86,13 +87,14 @@ def caption(manifest: Manifest, settings: Settings, size: int) -> str:
 
 
 def write(file: Path, results: Sequence[Result], manifest: Manifest, settings: Settings, size: int) -> str:
-    """Write results as JSON, and their table with its caption beside it as Markdown; give the latter."""
+    """Write results as JSON, their table with its caption as Markdown and a picture as SVG; give the table."""
     told = caption(manifest, settings, size)
     text = f"{told}\n\n{markdown(results)}"
     values = {"caption": told, "manifest_sha256": manifest.sha256, "arms": [vars(result) for result in results]}
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(values, indent=1), encoding="utf-8")
     file.with_suffix(".md").write_text(text + "\n", encoding="utf-8")
+    draw(file.with_suffix(".svg"), results)
     return text
 
 

@@ -26,7 +26,7 @@ from .data.manifest import Manifest, Row
 from .evaluate import Evaluation, load
 from .figures import facts, source_name
 from .metrics import confusion
-from .report_plots import Cell, confusion_picture, curves_picture, heat_sheet, history_picture, sheet
+from .report_plots import Cell, confusion_picture, curves_picture, figures_picture, heat_sheet, history_picture, sheet
 from .transforms import by_slide
 
 __all__ = ["HTML", "JSON", "check_folder", "content", "worst_errors", "write_report"]
@@ -250,19 +250,28 @@ def _heats(
 def _page(values: dict[str, Any], pictures: dict[str, str | None]) -> str:
     methods = list(dict.fromkeys(m["name"].rsplit(": ", 1)[1] for m in values["baselines"]))
     beside = {(m["data"], m["name"]): m for m in values["baselines"]}
-    figures = [
-        {**m, "beside": [beside.get((m["data"], f"{m['name']}: {method}")) for method in methods]}
-        for m in values["figures"]
-    ]
+    figures = []
+    for m in values["figures"]:
+        others = [beside.get((m["data"], f"{m['name']}: {method}")) for method in methods]
+        figures.append({**m, "note": m.get("note", ""), "beside": others})
     classes: dict[tuple[str, str], dict[str, Any]] = defaultdict(dict)
     for m in values["by_class"]:
         figure, label = m["name"].split(", ", 1)
         classes[m["data"], label][figure] = m
     page = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     page.filters["figure"] = _figure
+    order = list(dict.fromkeys(m["data"] for m in figures))
+    figures.sort(key=lambda m: order.index(m["data"]))
+    notes = list(dict.fromkeys(m["note"] for m in figures if m["note"]))
     template = files(__package__).joinpath("report.html.jinja").read_text(encoding="utf-8")
     return page.from_string(template).render(
-        values, methods=methods, rows=figures, classes=classes, pictures=pictures, settings=values["model"]["settings"]
+        values,
+        methods=methods,
+        rows=figures,
+        notes=notes,
+        classes=classes,
+        pictures={**pictures, "figures": figures_picture(figures, values["model"]["name"], methods)},
+        settings=values["model"]["settings"],
     )
 
 

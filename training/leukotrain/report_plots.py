@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from .curves import Threshold
 
-__all__ = ["Cell", "confusion_picture", "curves_picture", "heat_sheet", "history_picture", "sheet"]
+__all__ = ["Cell", "confusion_picture", "curves_picture", "figures_picture", "heat_sheet", "history_picture", "sheet"]
 
 Image = NDArray[np.uint8]
 COLUMNS = 6
+MARKS = "sD^v"  # of the trivial methods
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,51 @@ def _uri(figure: Figure, kind: str = "svg") -> str:
     figure.savefig(buffer, format=kind, dpi=110)
     mime = "image/svg+xml" if kind == "svg" else "image/png"
     return f"data:{mime};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+
+
+def figures_picture(rows: Sequence[Mapping[str, Any]], name: str, methods: Sequence[str]) -> str | None:
+    """Draw every figure between 0 and 1 as a dot on its interval, by data, with the trivial methods in gray beside.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        Metrics as JSON ("data", "name", "value", "low", "high"), each with "beside": those of the methods, or None.
+    name : str
+        Of the model.
+    methods : sequence of str
+        The trivial methods, in the order of "beside".
+
+    Returns
+    -------
+    str or None
+        None where there is no figure to draw.
+    """
+    drawn = [row for row in rows if row["value"] is not None and 0 <= row["value"] <= 1]
+    if not drawn:
+        return None
+    figure = Figure(figsize=(11, 1.1 + 0.27 * len(drawn)), layout="constrained")
+    axes = figure.add_subplot()
+    names: dict[str, None] = {}
+    for y, row in enumerate(drawn):
+        for method, metric in reversed([(name, row), *zip(methods, row["beside"], strict=True)]):
+            if metric is None or metric["value"] is None:
+                continue
+            own = metric is row
+            color, mark = ("C0", "o") if own else ("0.6", MARKS[list(methods).index(method) % len(MARKS)])
+            place = y if own else y + 0.22
+            if metric["low"] is not None:
+                axes.plot([metric["low"], metric["high"]], [place, place], color=color, linewidth=2.5 if own else 1)
+            size, label = 6 if own else 4, None if method in names else method
+            axes.plot(metric["value"], place, mark, color=color, markersize=size, label=label)
+            names[method] = None
+        if y and row["data"] != drawn[y - 1]["data"]:
+            axes.axhline(y - 0.5, color="0.85", linewidth=0.8)
+    axes.set_yticks(range(len(drawn)), [f"{row['data']}: {row['name']}" for row in drawn], fontsize=8)
+    axes.set(xlim=(-0.02, 1.02), ylim=(len(drawn) - 0.5, -0.5))
+    axes.grid(axis="x", color="0.92")
+    axes.set_axisbelow(True)
+    figure.legend(loc="outside upper right", ncols=1 + len(methods), fontsize=8)
+    return _uri(figure)
 
 
 def confusion_picture(counts: NDArray[np.int64], classes: Sequence[str]) -> str:
