@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
 import uuid
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -178,12 +181,43 @@ def test_files_that_cannot_be_read(same_case, tmp_path, monkeypatch):
     with pytest.raises(CaseError, match="is no file"):
         same_case.import_geojson(tmp_path, "al")
     (tmp_path / "zipped.geojson").write_bytes(b"\x1f\x8b\x08\x00\xff\xff")
-    with pytest.raises(CaseError, match="not compressed"):
+    with pytest.raises(CaseError, match="cannot be unpacked"):
         same_case.import_geojson(tmp_path / "zipped.geojson", "al")
     file = written(same_case, exported(same_case))
     monkeypatch.setattr(geojson_read, "_LARGEST", 100)
     with pytest.raises(CaseError, match="too large"):
         same_case.import_geojson(file, "al")
+
+
+def zipped(*contents):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for number, content in enumerate(contents):
+            archive.writestr(f"objects{number}.geojson", content)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zipped])
+def test_a_compressed_file_is_read_as_any_other(same_case, pack, monkeypatch):
+    file = same_case.path / "back.geojson.gz"
+    data = pack(json.dumps(classify(exported(same_case), c1="monocyte")).encode())
+    for damaged in (data[: len(data) // 2], data[:40] + b"\xff" * 30 + data[70:]):
+        file.write_bytes(damaged)
+        with pytest.raises(CaseError, match=r"unpacked|cannot be read|is not valid JSON"):
+            same_case.import_geojson(file)
+    file.write_bytes(pack(b" " * 10**6))
+    monkeypatch.setattr(geojson_read, "_LARGEST", 10**5)  # a bomb is not unpacked to its end
+    with pytest.raises(CaseError, match="is too large"):
+        same_case.import_geojson(file)
+    file.write_bytes(data)
+    assert same_case.import_geojson(file).changed == {1: "monocyte"}
+
+
+def test_an_archive_of_several_files_is_refused(same_case):
+    file = same_case.path / "back.zip"
+    file.write_bytes(zipped("[]", "[]"))
+    with pytest.raises(CaseError, match="2 files where one is looked for"):
+        same_case.import_geojson(file)
 
 
 def test_another_cases_cells_are_refused(same_case, tmp_path, slide, settings, make_cell, monkeypatch):

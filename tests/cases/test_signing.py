@@ -366,6 +366,24 @@ def many_row(case):
     )
 
 
+def test_a_class_that_would_change_a_signed_count_waits_for_an_amendment(tmp_path, slide, settings, make_cell):
+    settings = replace(settings, classes=("blast", "lymphocyte", "own"))
+    row = make_cell(100, 100)
+    row = replace(row, label="own", probabilities={"blast": 0.1, "lymphocyte": 0.1, "own": 0.8})
+    with Case.create(tmp_path / "own.leuko", slide, settings) as case:
+        run = case.begin_run(settings, 1)
+        case.add_block(run, 0, [row, replace(row, label="blast")])
+        case.finish_run(run, "completed")
+        case.sign("Dr. K")
+        case.add_class(CellClass("other", "Other", "#123456"))
+        with pytest.raises(CaseError, match="the case was signed"):
+            case.add_class(CellClass("own", "Own", "#123456"))
+        assert case.differential().denominator == case.signed.denominator == 1
+        case.amend("Dr. K", "the class is ours")
+        case.add_class(CellClass("own", "Own", "#123456"))
+        assert case.differential().denominator == 2
+
+
 def test_a_sample_takes_whole_numbers_of_any_kind(many):
     assert many.draw_sample(np.int64(3), np.uint8(4)).cells == many.draw_sample(3, 4).cells
     for n, seed in (("a", 0), (3.5, 0), (3, 1.5)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import threading
@@ -31,6 +32,7 @@ from leukotrain.retrain import (
     retrain,
     retrain_plan,
 )
+from leukotrain.retraining import writing
 
 MIX = (("blast", 0.4), ("lymphocyte", 0.3), ("monocyte", 0.3))
 
@@ -177,6 +179,31 @@ def test_slides_that_trained_a_model_never_measure_it(done, cases, tmp_path):
     with pytest.raises(GateRefusedError, match="only 0 cells"):
         retrain(again, tmp_path / "again", device="cpu", flips=False)
     assert not (tmp_path / "again").exists()
+
+
+def test_a_renamed_slide_that_trained_a_model_does_not_measure_it(done, reviewed, tmp_path):
+    _, result, _ = done
+    with open_case(reviewed[0], readonly=True) as first:
+        copy = shutil.copy(first.slide.address, tmp_path / "another name.ome.tiff")
+        with open_slide(copy) as slide:
+            assert first.is_of(slide)
+    with analyze(copy, tmp_path, segmenter="watershed", workers=1) as case:
+        case.confirm(case.ids, "mk")
+    with pytest.raises(GuardError, match="guard 14"):
+        retrain_plan(reviewed[1:], [case.path], model=str(result.folder))
+    with pytest.raises(GuardError, match="guard 14"):
+        retrain_plan(reviewed, [case.path])
+    moved = retrain_plan(reviewed[:1], slides={reviewed[0].name: copy})
+    assert moved.cases[0].slide == str(copy)
+
+
+def test_a_full_disk_is_told_in_one_line(cases, tmp_path, monkeypatch):
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(writing, "write_bundle", full)
+    with pytest.raises(SettingsError, match="the model cannot be written"):
+        retrain(retrain_plan(cases), tmp_path / "m", device="cpu", flips=False, overrule="Dr. K")
 
 
 def shutil_twin(path: Path, folder: Path) -> Path:
@@ -335,6 +362,7 @@ def test_a_case_that_changed_since_the_plan_is_refused(cases, tmp_path):
         (lambda c, t: retrain_plan([t / "none.leuko"]), "none.leuko"),
         (lambda c, t: retrain(retrain_plan(c), t / "m", name="No Name"), "no name of a model"),
         (lambda c, t: retrain(retrain_plan(c), retrain_plan(c).bundle.folder), "take the place"),
+        (lambda c, t: retrain(retrain_plan(c), c[0]), "holds something that is no bundle"),
     ],
 )
 def test_what_cannot_be_done_is_refused_at_once(reviewed, tmp_path, ask: Callable[..., object], words):

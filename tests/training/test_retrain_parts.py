@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from leukoscope.errors import SettingsError
 from leukotrain.retraining.gate import FEWEST_TO_JUDGE, MARGIN, GateRefusedError, compare
 from leukotrain.retraining.head import Head, Problem, loss_of
-from leukotrain.retraining.reviewed import blocks_of, choices
+from leukotrain.retraining.reviewed import ReviewedCase, blocks_of, choices
 from leukotrain.retraining.search import search
 from leukotrain.settings import CanceledError
 
@@ -226,3 +228,23 @@ def test_labels_that_say_several_classes_count_for_blasts_alone():
     cells = {f.name: f.cells for f in gate.figures}
     assert cells["specificity, blast"] == 30
     assert cells["accuracy"] == 30
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        (("Im001_1",), "Im001"),
+        (("im001",), "Im001"),
+        (("mosaic", "x", "Im001_1_crop"), "Im001"),
+        (("Im0011",), ""),
+        (("Im001-1",), ""),
+        (("BloodImage_00004",), "BloodImage_00004"),
+        (("BloodImage",), ""),
+        ((), ""),
+    ],
+)
+def test_a_field_of_a_public_data_set_is_known_by_its_name(names, found):
+    none = np.empty(0, np.int64)
+    case = ReviewedCase(Path("a"), "id", "slide-1", "a", 0, none, (), (), (), np.empty((0, 2)), 0, "m", names)
+    assert case.seen_in(["Im001", "BloodImage_00004", "slide-2"]) == found
+    assert case.seen_in(["slide-1", "Im001"]) == "slide-1"

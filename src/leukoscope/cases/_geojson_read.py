@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
 import uuid
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -19,7 +23,7 @@ from ..errors import CaseError
 __all__ = ["GeoObject", "read_geojson"]
 
 _LARGEST = 2**30  # bytes: a slide of 500,000 cells; read whole, at several times its size in memory
-_REMEDY = "Export the objects from QuPath as GeoJSON, not compressed."
+_REMEDY = "Export the objects from QuPath as GeoJSON."
 
 
 @dataclass(frozen=True)
@@ -58,15 +62,22 @@ def read_geojson(path: Path) -> tuple[list[GeoObject], str]:
     try:
         if not path.is_file():
             raise CaseError("is no file" if path.exists() else "does not exist", "Check the path.", path)
-        if path.stat().st_size > _LARGEST:
+        data = path.read_bytes() if path.stat().st_size <= _LARGEST else None
+        text = None if data is None else _unpacked(data)
+        if data is None or text is None:
             remedy = "Export part of the objects: those of one field, or those that were corrected."
             raise CaseError(f"is too large (more than {_LARGEST // 2**20} MiB)", remedy, path)
-        data = path.read_bytes()
-        content = json.loads(data)  # NaN passes: QuPath writes it for measurements that it does not have
+        content = json.loads(text)  # NaN passes: QuPath writes it for measurements that it does not have
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        # a RecursionError is a RuntimeError, too, and is told below
+        if isinstance(error, RecursionError):
+            raise CaseError("is not valid JSON (too deeply nested)", _REMEDY, path) from error
+        raise CaseError(f"cannot be unpacked ({str(error)[:100]})", "Copy or export it again.", path) from error
     except OSError as error:
-        raise CaseError(f"cannot be read ({error.strerror})", "Check the path.", path) from error
-    except (ValueError, RecursionError, MemoryError) as error:
-        what = "too deeply nested" if isinstance(error, RecursionError) else str(error) or "out of memory"
+        cause = error.strerror or str(error)  # what gzip refuses has no number
+        raise CaseError(f"cannot be read ({cause})", "Check the path, or export it again.", path) from error
+    except (ValueError, MemoryError) as error:
+        what = str(error) or "out of memory"
         raise CaseError(f"is not valid JSON ({what[:100]})", _REMEDY, path) from error
     try:
         features = list(_features(content))
@@ -74,6 +85,21 @@ def read_geojson(path: Path) -> tuple[list[GeoObject], str]:
         return [_object(*pair) for pair in zip(features, outlines, strict=True)], sha256(data).hexdigest()
     except _OddError as error:
         raise CaseError(f"is not QuPath's GeoJSON ({error})", _REMEDY, path) from error
+
+
+def _unpacked(data: bytes) -> bytes | None:
+    """Give what was compressed as QuPath does on request (gzip, or a zip of one file); None where it is too large."""
+    if data.startswith(b"PK\3\4"):
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            files = [entry for entry in archive.infolist() if not entry.is_dir()]
+            if len(files) != 1:
+                raise zipfile.BadZipFile(f"{len(files)} files where one is looked for")
+            with archive.open(files[0]) as file:
+                data = file.read(_LARGEST + 1)
+    elif data.startswith(b"\x1f\x8b"):
+        with gzip.open(io.BytesIO(data)) as packed:
+            data = packed.read(_LARGEST + 1)
+    return data if len(data) <= _LARGEST else None
 
 
 class _OddError(ValueError):

@@ -212,8 +212,12 @@ class ReviewedCase(CaseReader):
         ------
         SettingsError
             If its id or key is taken.
+        CaseError
+            If the case cannot be written, or is signed and has cells of that class: the signed count leaves them out.
         """
         with self._store.mutex:
+            if cell_class.id in self.counts():
+                self._check_open()
             taxonomy = self.taxonomy.with_classes([cell_class])
             with self._store.transaction() as db:
                 values = (cell_class.id, json.dumps(asdict(cell_class), ensure_ascii=False))

@@ -188,7 +188,7 @@ def retrain_plan(
         raise SettingsError("the case is named twice", "Name each once: to learn from, or locked.", name)
     seen = {group for groups in bundle.training.get("groups", {}).values() for group in groups}
     slides_not_seen((case.group for case in learned), (case.group for case in held))
-    slides_not_seen(seen, (case.group for case in held))
+    slides_not_seen(seen, (case.seen_in(seen) for case in held))
     for case in held:
         if not len(case):
             raise SettingsError("no cell of the locked case was reviewed", "Review some, or leave it out.", case.path)
@@ -203,7 +203,7 @@ def retrain_plan(
         learned = tuple(case for case in learned if len(case))
     if not all(case.whole for case in held or learned):
         notes.append("Reviewers chose the cells measured on: figures are of these, not of whole slides.")
-    unseen = tuple(sorted({case.group for case in learned} - seen))
+    unseen = tuple(sorted({case.group for case in learned} - {case.group for case in learned if case.seen_in(seen)}))
     if not held and len(unseen) < len({case.group for case in learned}):
         notes.append("The model was trained on some of these slides already: the gate does not measure on them.")
     if not held and len({case.group for case in learned}) == 1:
@@ -224,14 +224,18 @@ def _judged(cases: Sequence[ReviewedCase], bundle: Bundle, mode: str) -> tuple[l
                 remedy = "Retrain the head alone, or map it to a class of the taxonomy."
                 raise SettingsError(f"{label} is a class of one's own, and full retraining knows none", remedy)
         else:
-            few = f"{labels[label]} cells of {label} are too few for a class that the model does not know"
-            notes.append(f"{few} ({FEWEST_OF_A_NEW_CLASS} are needed); they are left out.")
+            few = f"too few of {label}, a class that the model does not know"
+            notes.append(f"{_cells(labels[label])}: {few} ({FEWEST_OF_A_NEW_CLASS} are needed); left out.")
     left = sum(case.unidentified for case in cases)
     if left:
-        notes.append(f"{left} cells that a reviewer left unidentified teach nothing and are left out.")
+        notes.append(f"{_cells(left)} that a reviewer left unidentified: left out, for they teach nothing.")
     if any(case.model != bundle.fingerprint for case in cases):
         notes.append("Some cases were analyzed with another model: their cells are embedded anew.")
     return notes, tuple(new)
+
+
+def _cells(count: int) -> str:
+    return "1 cell" if count == 1 else f"{count} cells"
 
 
 def _without(case: ReviewedCase, known: set[str]) -> ReviewedCase:

@@ -48,6 +48,8 @@ class ReviewedCase:
         Cells that a reviewer left unidentified.
     model : str
         The fingerprint of the case's model.
+    names : tuple of str
+        What the slide is called, and its fields, without their files' endings.
     """
 
     path: Path
@@ -62,6 +64,7 @@ class ReviewedCase:
     places: NDArray[np.float64]
     unidentified: int
     model: str
+    names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -70,6 +73,22 @@ class ReviewedCase:
     def name(self) -> str:
         """What the case's folder is called."""
         return self.path.name
+
+    def seen_in(self, groups: Iterable[str]) -> str:
+        """Give the group of a model's training by which the model has seen this slide; "" where it has not.
+
+        A slide is known again by its fingerprint. Fields of public data sets are listed by name: one that is called
+        so, or so with an underscore and more ("Im001_1" of the group "Im001"), is taken for it.
+        """
+        known = {group.casefold(): group for group in groups}
+        if self.group in known.values():
+            return self.group
+        for name in map(str.casefold, self.names):
+            parts = name.split("_")
+            for count in range(len(parts), 0, -1):
+                if found := known.get("_".join(parts[:count])):
+                    return found
+        return ""
 
     @property
     def whole(self) -> bool:
@@ -143,6 +162,7 @@ def read_case(case: Case | Path, mapping: Mapping[str, str] | None = None, slide
         chosen[["x", "y"]].to_numpy(np.float64),
         int((reviewed["label"] == UNIDENTIFIED).sum()),
         case.settings.model_fingerprint,
+        (case.slide.name, *(Path(field.name).stem for field in case.slide.fields)),
     )
 
 

@@ -27,7 +27,7 @@ SOURCE: Final = "cases"  # what training.groups calls the slides; the importer o
 
 
 def check_out(out: Path, plan: RetrainPlan) -> None:
-    """Refuse to write over the model that is retrained, or one that ships.
+    """Refuse to write over the model that is retrained, one that ships, or what is no model; before any work is done.
 
     Raises
     ------
@@ -36,6 +36,8 @@ def check_out(out: Path, plan: RetrainPlan) -> None:
     folder = plan.bundle.folder
     if (folder is not None and out.resolve() == folder.resolve()) or out.resolve().parent == SHIPPED.resolve():
         raise SettingsError("the new model would take the place of the old one", "Choose another folder.", out)
+    if out.exists() and not ((out / "model.json").is_file() or (out.is_dir() and not any(out.iterdir()))):
+        raise SettingsError("holds something that is no bundle", "Choose another folder.", out)
 
 
 def model_name(name: str | None, parent: str) -> str:
@@ -130,8 +132,18 @@ def bundle_of(
 
 
 def write(out: Path, bundle: Bundle, weights: Mapping[str, torch.Tensor]) -> Bundle:
-    """Write the bundle with its card, and give it as read from there."""
-    write_bundle(out, bundle, weights, _card(bundle))
+    """Write the bundle with its card, and give it as read from there.
+
+    Raises
+    ------
+    SettingsError
+        There is no room, or the folder cannot be written. What was there before still is.
+    """
+    try:
+        write_bundle(out, bundle, weights, _card(bundle))
+    except OSError as error:
+        remedy = "Make room or choose another folder, and start it again: what is embedded is kept."
+        raise SettingsError(f"the model cannot be written ({error.strerror})", remedy, out) from error
     return read_bundle(out)[0]
 
 
