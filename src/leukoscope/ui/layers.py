@@ -194,7 +194,7 @@ def change_features(
     for column, values in news.items():
         if unknown := sorted({value for value in values if value is not None} - set(table[column].cat.categories)):
             table[column] = table[column].cat.add_categories(unknown)
-        kinds = table[column].dtype
+        kinds: Any = table[column].dtype
         codes = table[column].cat.codes.to_numpy(copy=True)
         codes[rows] = [kinds.categories.get_loc(value) if value is not None else -1 for value in values]
         # the codes as a whole: setting some through pandas takes six times as long
