@@ -197,7 +197,7 @@ def change_features(
         kinds: Any = table[column].dtype
         codes = table[column].cat.codes.to_numpy(copy=True)
         codes[rows] = [kinds.categories.get_loc(value) if value is not None else -1 for value in values]
-        # the codes as a whole: setting some through pandas takes six times as long
+        # the codes as a whole: pandas sets some of a category the long way round
         table[column] = pd.Categorical.from_codes(codes, dtype=kinds, validate=False)
 
 
