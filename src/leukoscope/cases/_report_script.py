@@ -65,7 +65,10 @@ def _known() -> frozenset[int]:
 
 
 def _in_drawing_order(text: str) -> str:
-    """Turn right-to-left words around, and join Arabic letters: enough for names, not Unicode's whole algorithm."""
+    """Turn right-to-left words around, and join Arabic letters: enough for names, not Unicode's whole algorithm.
+
+    python-bidi 0.6, tried in place of this, tears brackets apart that stand beside an Arabic name, as in "محمد (2)".
+    """
     kinds = [unicodedata.bidirectional(letter) for letter in text]
     if not {"R", "AL"} & set(kinds):
         return text
