@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import shutil
 from pathlib import Path
 
@@ -187,6 +188,10 @@ def test_outlines_are_drawn_for_cells_without_and_kept(tmp_path):
     before = (tmp_path / "w" / drawn[0].mask).stat().st_mtime_ns
     assert draw_outlines(rows, tmp_path / "d", tmp_path / "w") == drawn
     assert (tmp_path / "w" / drawn[0].mask).stat().st_mtime_ns == before
+    Image.fromarray(pixels[:50]).save(tmp_path / "d/Blasts/a.png")
+    os.utime(tmp_path / "d/Blasts/a.png", ns=(before + 10**9, before + 10**9))
+    draw_outlines(rows, tmp_path / "d", tmp_path / "w")
+    assert len(read(tmp_path / "w" / drawn[0].mask)) == 50
 
 
 # ALL-IDB

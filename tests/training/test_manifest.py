@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -199,6 +200,35 @@ def test_a_source_may_be_called_anything(folder, tmp_path):
     crops = load_crops(Manifest(rows), [folder], CropSpec(size=32, mpp=0.5), tmp_path / "cache")
     assert len(list((tmp_path / "cache").glob("crops-*.npz"))) == 1
     assert crops.pixels.shape[0] == 1
+
+
+@pytest.mark.parametrize("replaced", ["a.png", "a-mask.png"])
+def test_crops_are_made_anew_where_a_file_was_replaced(folder, tmp_path, replaced):
+    done = []
+
+    def crops():
+        spec = CropSpec(size=32, mpp=0.5)
+        return load_crops(Manifest([ROW]), [folder], spec, tmp_path / "cache", lambda *at: done.append(at))
+
+    before = crops()
+    assert np.array_equal(crops().pixels, before.pixels)
+    assert len(done) == 1
+    old = folder / replaced
+    with Image.open(old) as image:
+        other = np.asarray(image).copy()
+    other[:, 10:] = 0
+    Image.fromarray(other).save(old)
+    os.utime(old, (0, 0))  # as an archive or a file manager keeps it
+    assert not np.array_equal(crops().pixels, before.pixels)
+    assert len(list((tmp_path / "cache").iterdir())) == 1
+
+
+def test_crops_that_do_not_say_what_they_were_made_from_are_made_anew(folder, tmp_path):
+    made = load_crops(Manifest([ROW]), [folder], CropSpec(size=32, mpp=0.5), tmp_path / "cache")
+    file = next((tmp_path / "cache").iterdir())
+    np.savez(file, pixels=np.zeros_like(made.pixels), diameters=made.diameters)
+    again = load_crops(Manifest([ROW]), [folder], CropSpec(size=32, mpp=0.5), tmp_path / "cache")
+    assert np.array_equal(again.pixels, made.pixels)
 
 
 def test_a_missing_picture_or_outline_is_named(folder):

@@ -54,7 +54,7 @@ def load_crops(
     progress: Callable[[int, int], None] | None = None,
     stains: Mapping[str, StainNormalize] | None = None,
 ) -> Crops:
-    """Make the crops of a manifest, or read them where they were made before.
+    """Make the crops of a manifest, or read them where they were made before, from files that did not change since.
 
     Parameters
     ----------
@@ -99,9 +99,11 @@ def _source(
     key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
     name = re.sub(r"[^A-Za-z0-9._-]", "_", rows[0].source)[:40]
     file = folder / f"crops-{name}-{key}.npz"
+    made_from = _stamp(rows, roots)
     if file.exists():
         with np.load(file, allow_pickle=False) as stored:
-            return Crops(stored["pixels"], stored["diameters"])
+            if "made_from" in stored and stored["made_from"] == made_from:
+                return Crops(stored["pixels"], stored["diameters"])
     fine = replace(spec, size=round(spec.size * FINER), mpp=spec.mpp * spec.size / round(spec.size * FINER))
     check_space(folder, len(rows) * (fine.size * fine.size * 4 + 4), f"the crops of {rows[0].source}")
     pixels = np.empty((len(rows), fine.size, fine.size, 4), np.uint8)
@@ -123,11 +125,17 @@ def _source(
     folder.mkdir(parents=True, exist_ok=True)
     partial = file.with_suffix(f".{uuid4().hex}.partial.npz")  # of its own: another process may make the same
     try:
-        np.savez(partial, pixels=pixels, diameters=diameters)
+        np.savez(partial, pixels=pixels, diameters=diameters, made_from=made_from)
         partial.replace(file)
     finally:
         partial.unlink(missing_ok=True)
     return Crops(pixels, diameters)
+
+
+def _stamp(rows: Sequence[Row], roots: Sequence[Path]) -> str:
+    """Give the hash of the sizes and times of the rows' files: another one where any of them was replaced."""
+    stats = [find(path, roots).stat() for row in rows for path in (row.image, row.mask) if path]
+    return hashlib.sha256(json.dumps([(s.st_size, s.st_mtime_ns) for s in stats]).encode()).hexdigest()
 
 
 def _stain(step: StainNormalize) -> list[Any] | None:

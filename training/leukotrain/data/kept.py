@@ -103,7 +103,7 @@ def write_whole(file: Path, text: str) -> None:
 
 
 def _forget_crops(work: Path, source: str) -> None:
-    """Delete the crops of a source: they are found by the names of its pictures, which stay the same."""
+    """Delete the crops of a source: up to a gigabyte that stays where cells cut anew get other names."""
     for crops in work.glob(f"crops-{source}-*.npz"):
         crops.unlink(missing_ok=True)
 

@@ -163,7 +163,8 @@ def save_cell(work: Path, folder: str, name: str, rgb: NDArray[np.uint8], mask: 
 def draw_outlines(rows: Sequence[Row], folder: Path, work: Path, progress: Progress | None = None) -> list[Row]:
     """Outline the cells that come without a mask, as at inference, and give the rows with their masks.
 
-    A cell on black needs none, but gets one all the same. Outlines that are there already are not drawn again.
+    A cell on black needs none, but gets one all the same. Outlines that are there already, drawn or
+    mended after the picture was saved, are left as they are.
 
     Parameters
     ----------
@@ -181,8 +182,9 @@ def draw_outlines(rows: Sequence[Row], folder: Path, work: Path, progress: Progr
     for i, row in enumerate(rows):
         if not row.mask:
             name = Path("outlines", row.source, *Path(row.image).with_suffix(".png").parts)
-            if not (work / name).exists():
-                image = read_picture(folder / row.image)
+            picture = folder / row.image
+            if not (work / name).exists() or (work / name).stat().st_mtime_ns < picture.stat().st_mtime_ns:
+                image = read_picture(picture)
                 mask = outline(image, None if math.isnan(row.mpp) else row.mpp)
                 (work / name).parent.mkdir(parents=True, exist_ok=True)
                 partial = (work / name).with_suffix(".partial")
