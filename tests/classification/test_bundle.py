@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -50,6 +51,22 @@ def test_the_fingerprint_follows_the_content(folder, network_weights):
     assert load_model(folder).fingerprint == before
     write_bundle(folder, bundle(temperature=2.0), network_weights, "# tiny\n")
     assert load_model(folder).fingerprint != before
+
+
+def test_a_bundle_that_cannot_be_put_in_its_place_leaves_the_old_one(folder, network_weights, monkeypatch):
+    before = load_model(folder).fingerprint
+    replace = Path.replace
+
+    def fails(self: Path, target: Path) -> Path:
+        if target == folder and not self.name.endswith("-before"):
+            raise OSError("no")
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", fails)
+    with pytest.raises(OSError, match="no"):
+        write_bundle(folder, bundle(temperature=2.0), network_weights, "# tiny\n")
+    assert load_model(folder).fingerprint == before
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
 
 
 @pytest.mark.parametrize("name", ["weights.safetensors", "model.json", "README.md"])

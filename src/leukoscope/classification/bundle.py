@@ -9,8 +9,6 @@ import hashlib
 import json
 import math
 import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -27,6 +25,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from ..errors import BundleError, SettingsError
+from ._folder import whole_folder
 from .crops import CropSpec
 from .preprocess import FittedOn, Step, steps_from_json, steps_to_json
 
@@ -275,18 +274,10 @@ def write_bundle(
         half[key] = (stored.half() if stored.is_floating_point() else stored).contiguous()
         if half[key].is_floating_point() and not bool(torch.isfinite(half[key]).all()):
             raise BundleError(f"weights of {key} are not finite", "Train again with a lower learning rate.", folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
+    with whole_folder(folder) as fresh:
         (fresh / WEIGHTS).write_bytes(save_tensors(half))
         (fresh / MODEL).write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
         if arrays:
             (fresh / STEPS).write_bytes(save_arrays(arrays))
         (fresh / CARD).write_text(card, encoding="utf-8")
-        fresh.chmod(0o755)
-        if folder.exists():
-            shutil.rmtree(folder)
-        fresh.replace(folder)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
     return folder
