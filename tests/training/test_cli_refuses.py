@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,7 @@ SEEN = "blood --manifest @/own.csv --work @/work"
         (f"compare {OWN} --steps alhe+stain_normalize", "stain_normalize stands behind alhe"),
         (f"compare {OWN} --steps alhe:tile", "'tile' of step alhe is no setting"),
         (f"compare {OWN} --augment nonsense", "no augmentation is called 'nonsense'"),
+        (f"compare {OWN} --seed 1 --seed {int(time.time())}", "is the time of day"),
         (f"compare {OWN} --device nonsense", "unknown device 'nonsense'"),
         (f"compare {OWN} --weights @/nothing", "there is no such file of weights"),
         (f"compare {OWN} --weights @/text.safetensors", "not a readable safetensors file"),

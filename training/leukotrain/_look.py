@@ -18,8 +18,8 @@ from leukoscope.errors import SettingsError
 from leukoscope.slides import read_picture
 
 from .baselines import frozen_features
-from .data.cache import Crops, find, load_crops
-from .data.manifest import Manifest
+from .data.cache import Crops, load_crops
+from .data.manifest import Manifest, find
 from .transforms import Augmentation, augment, plain, stain_of_groups
 
 __all__ = ["CHANGES", "crops_of", "eye", "frozen", "given_by_style", "pictures_of"]

@@ -11,7 +11,7 @@ from leukoscope.errors import SettingsError
 
 from .data.manifest import Manifest
 from .evaluate import Evaluation, evaluate
-from .guards import slides_not_seen
+from .guards import slides_not_seen, trained_groups
 
 __all__ = ["beside", "parted"]
 
@@ -72,8 +72,7 @@ def beside(
         raise SettingsError(
             "the sibling was trained with other settings", "Train it with the same, but for --also.", "--sibling"
         )
-    seen = (group for groups in sibling.bundle.training.get("groups", {}).values() for group in groups)
-    slides_not_seen(seen, (row.group for row in manifest if row.split == "test"))
+    slides_not_seen(trained_groups(sibling.bundle), (row.group for row in manifest if row.split == "test"))
     say(f"{names}: measured with the sibling")
     own = evaluate(sibling, manifest, roots, cache, None, baselines, say)
     metrics = [

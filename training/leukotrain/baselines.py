@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from leukoscope.classification.crops import CropSpec
@@ -24,7 +24,7 @@ from .initial import pretrained
 from .metrics import Metric
 from .transforms import plain
 
-__all__ = ["baseline_metrics", "frozen_features"]
+__all__ = ["baseline_metrics", "frozen_features", "regression"]
 
 
 def frozen_features(crops: Crops, rows: Sequence[int], size: int) -> NDArray[np.float32]:
@@ -37,6 +37,11 @@ def frozen_features(crops: Crops, rows: Sequence[int], size: int) -> NDArray[np.
             for k in range(0, len(rows), 128)
         ]
     return np.concatenate(parts)
+
+
+def regression() -> Pipeline:
+    """Give the logistic regression on frozen features, not fitted yet: strongly damped, every class of one weight."""
+    return make_pipeline(StandardScaler(), LogisticRegression(C=0.003, max_iter=300, class_weight="balanced"))
 
 
 def baseline_metrics(
@@ -72,10 +77,9 @@ def baseline_metrics(
     majority = Counter(truth.tolist()).most_common(1)[0][0]
     constant = np.zeros((len(tested), len(names)), np.float32)
     constant[:, majority] = 1
-    scaler = make_pipeline(StandardScaler(), LogisticRegression(C=0.003, max_iter=300, class_weight="balanced"))
-    scaler.fit(frozen_features(crops, fitted, spec.size), truth)
+    head = regression().fit(frozen_features(crops, fitted, spec.size), truth)
     proba = np.zeros((len(tested), len(names)), np.float32)
-    proba[:, scaler.classes_] = scaler.predict_proba(frozen_features(crops, tested, spec.size))
+    proba[:, head.classes_] = head.predict_proba(frozen_features(crops, tested, spec.size))
     out = []
     for method, given in ((f"majority class ({names[majority]})", constant), ("frozen features", proba)):
         out += [replace(m, name=f"{m.name}: {method}", note="baseline") for m in measure(rows, given, classes)]

@@ -18,7 +18,7 @@ from leukoscope.slides import read_picture
 
 from .curves import Threshold, choose_threshold
 from .data.fields import left_out_cells
-from .data.manifest import Manifest, ManifestError, Row
+from .data.manifest import Manifest, ManifestError, Row, find
 from .data.sources import MATURE
 from .figures import by_class, facts, measure, unknown_labels
 from .metrics import Metric, share
@@ -35,8 +35,7 @@ def load(row: Row, roots: Sequence[Path]) -> tuple[NDArray[np.uint8], NDArray[np
 
     A row without a mask has none; the model outlines the cell.
     """
-    folder = next(root for root in roots if (root / row.image).is_file())
-    image = read_picture(folder / row.image)
+    image = read_picture(find(row.image, roots))
     if row.source in ("cnmc", "pbc"):
         return image, None, None
     mpp = None if math.isnan(row.mpp) else row.mpp
@@ -44,8 +43,7 @@ def load(row: Row, roots: Sequence[Path]) -> tuple[NDArray[np.uint8], NDArray[np
 
 
 def _mask(row: Row, roots: Sequence[Path]) -> NDArray[np.bool_]:
-    folder = next(root for root in roots if (root / row.mask).is_file())
-    with Image.open(folder / row.mask) as picture:
+    with Image.open(find(row.mask, roots)) as picture:
         return np.asarray(picture.convert("L")) > 0
 
 

@@ -16,12 +16,13 @@ from typing import Any, Final, NoReturn
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from leukoscope.classification import Bundle
 from leukoscope.errors import LeukoscopeError, SettingsError
 
 from ._decisions import from_decisions, lone_accuracy
-from .data._looks import find_copy, locate, odd_class
+from .data._looks import find_copy, odd_class
 from .data.importers.agreement import check_polarity, check_taxonomy
-from .data.manifest import Manifest, Row, groups_hash
+from .data.manifest import Manifest, Row, find, groups_hash
 from .metrics import Metric
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "selected_without_test",
     "slides_not_seen",
     "synthetic_in_training",
+    "trained_groups",
     "treated_alike",
     "whole_groups",
 ]
@@ -82,7 +84,7 @@ def no_copies(manifest: Manifest, roots: Sequence[Path]) -> None:
     A copy that was turned by other angles or recolored is not seen here: let it keep its original's group (guard 4).
     Nearly plain pictures, such as bare background, all look alike and are passed over.
     """
-    pair = find_copy(locate([row.image for row in manifest], roots), [row.split for row in manifest])
+    pair = find_copy([find(row.image, roots) for row in manifest], [row.split for row in manifest])
     if pair is not None:
         a, b = pair
         cause = f"{manifest.name(a)} in {manifest.rows[a].split} is a copy of {manifest.name(b)}"
@@ -170,7 +172,7 @@ def label_blind(transform: Transform, values: NDArray[Any], labels: Sequence[str
 
 def treated_alike(manifest: Manifest, roots: Sequence[Path]) -> None:
     """Guard 7: refuse a source in which one class alone is gray, of another file format, or blurred."""
-    odd = odd_class(manifest.rows, locate([row.image for row in manifest], roots))
+    odd = odd_class(manifest.rows, [find(row.image, roots) for row in manifest])
     if odd:
         _refuse(7, odd, "Bring the pictures as they were taken; augment every class alike, in training only.")
 
@@ -240,6 +242,11 @@ def selected_without_test(manifest: Manifest, used: Iterable[str]) -> None:
     for image in used:
         if image not in group or group[image] in held:
             _refuse(13, f"{image} was used to choose by, and is not of train or val", "Choose by validation cells.")
+
+
+def trained_groups(bundle: Bundle) -> set[str]:
+    """Give the groups of all sources that a model was trained or validated on."""
+    return {group for groups in bundle.training.get("groups", {}).values() for group in groups}
 
 
 def slides_not_seen(trained: Iterable[str], evaluated: Iterable[str]) -> None:

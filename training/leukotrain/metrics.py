@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import beta, rankdata
 
+from .curves import precision_recall_points, reliability_points
+
 __all__ = [
     "Metric",
     "auroc",
@@ -76,13 +78,10 @@ def average_precision(positive: Bools, score: Floats) -> float:
 
     Not a number without a positive cell.
     """
-    order = np.argsort(-score, kind="stable")
-    hits = np.cumsum(positive[order])
-    last = np.r_[np.flatnonzero(np.diff(score[order])), len(score) - 1] if len(score) else np.zeros(0, int)
-    if not len(hits) or not hits[-1]:
+    if not positive.any():
         return float("nan")
-    precision = hits[last] / (last + 1)
-    return float((np.diff(hits[last], prepend=0) * precision).sum() / hits[-1])
+    recall, precision = precision_recall_points(positive, score)
+    return float((np.diff(recall, prepend=0) * precision).sum())
 
 
 def confusion(truth: Ints, given: Ints, size: int | None = None) -> NDArray[np.int64]:
@@ -128,9 +127,8 @@ def balanced_accuracy(truth: Ints, given: Ints) -> float:
 
 def calibration_error(right: Bools, confidence: Floats, bins: int = 15) -> float:
     """Give the expected calibration error: mean gap of confidence and accuracy, over bins of confidence."""
-    at = np.minimum((confidence * bins).astype(int), bins - 1)
-    gaps = [abs(right[at == b].mean() - confidence[at == b].mean()) * (at == b).mean() for b in np.unique(at)]
-    return float(sum(gaps))
+    mean, accuracy, cells = reliability_points(right, confidence, bins).reshape(-1, 3).T
+    return float((abs(accuracy - mean) * cells).sum() / max(len(right), 1))
 
 
 def bootstrap(

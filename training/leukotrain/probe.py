@@ -18,13 +18,14 @@ from leukoscope.classification import Classifier
 from leukoscope.classification.taxonomy import BLAST
 
 from ._look import CHANGES, crops_of, eye, frozen, given_by_style, pictures_of
+from .baselines import regression
 from .card import table
 from .data.cache import Crops
 from .data.manifest import Manifest, ManifestError, Row
 from .data.masks import JTSC_MPP
 from .evaluate import left_out_metrics, predict
 from .figures import source_name
-from .guards import slides_not_seen
+from .guards import slides_not_seen, trained_groups
 from .metrics import Metric, balanced_accuracy, bootstrap, share
 
 __all__ = ["Sections", "markdown", "probe", "some", "source_probe", "style_metrics", "swap_metrics"]
@@ -184,8 +185,7 @@ def probe(
         No cells of split "test", or none of the others.
     """
     say = log or (lambda line: None)
-    seen = (group for groups in model.bundle.training.get("groups", {}).values() for group in groups)
-    slides_not_seen(seen, (row.group for row in manifest if row.split == "test"))
+    slides_not_seen(trained_groups(model.bundle), (row.group for row in manifest if row.split == "test"))
     chosen = some(manifest.rows, cells, seed)
     rows = [manifest.rows[i] for i in chosen]
     test = [i for i, row in enumerate(rows) if row.split == "test"]
@@ -207,9 +207,8 @@ def probe(
     names = ["the model"]
     fitted = [i for i, row in enumerate(rows) if row.split != "test" and row.label in model.classes]
     if len({rows[i].label for i in fitted}) > 1:
-        line = LogisticRegression(C=0.003, max_iter=300, class_weight="balanced")
         truth = np.array([model.classes.index(rows[i].label) for i in fitted])
-        head = make_pipeline(StandardScaler(), line).fit(plainly[fitted], truth)
+        head = regression().fit(plainly[fitted], truth)
         methods.append(lambda pictures: np.asarray(head.predict(frozen(pictures))))
         names.append(FROZEN)
     given = given_by_style(methods, Crops(crops.pixels[few], crops.diameters[few]), size, seed, model.chain)

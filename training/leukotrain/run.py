@@ -20,8 +20,8 @@ from leukoscope.errors import SettingsError
 from leukoscope.slides import read_picture
 
 from .card import publish
-from .data.cache import find, load_crops
-from .data.manifest import Manifest, Row
+from .data.cache import load_crops
+from .data.manifest import Manifest, Row, find
 from .fit import Fitted, Progress, Settings, fit, run_identity
 from .space import check_space
 from .transforms import Plan, fit_stain, fit_steps, stain_of_groups

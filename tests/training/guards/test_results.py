@@ -50,7 +50,11 @@ def test_guard_10_refuses_another_test_set_for_an_arm(cohort):
         guards.same_test_set({"real": real, "gan": with_gan, "easy": fewer})
 
 
-@pytest.mark.parametrize("seed", [None, "7", 7.0, True, int(time.time()), int(time.time() * 1000), time.time_ns()])
+@pytest.mark.parametrize(
+    "seed",
+    [None, "7", 7.0, True, int(time.time()), int(time.time() * 1000), time.time_ns()],
+    ids=["none", "text", "fraction", "bool", "seconds", "milliseconds", "nanoseconds"],
+)
 def test_guard_11_refuses_no_seed_and_the_clock(seed):
     with pytest.raises(GuardError, match=r"guard 11"):
         guards.seed_given(seed)

@@ -41,7 +41,7 @@ def evaluate(
     from .._sibling import beside, parted
     from ..card import record_metrics, table
     from ..evaluate import evaluate as run
-    from ..guards import slides_not_seen
+    from ..guards import slides_not_seen, trained_groups
     from ..report import check_folder, write_report
 
     classifier = load_model(model)
@@ -49,9 +49,8 @@ def evaluate(
     if report is not None:
         check_folder(report)
     cells, roots = asked(data, work, manifest, root)
-    seen = (group for groups in classifier.bundle.training.get("groups", {}).values() for group in groups)
     cells, kept = parted(cells, classifier)
-    slides_not_seen(seen, (row.group for row in cells if row.split == "test"))
+    slides_not_seen(trained_groups(classifier.bundle), (row.group for row in cells if row.split == "test"))
     result = run(classifier, cells, roots, work, data if manifest is None else None, baselines, say)
     if kept is not None:
         result = beside(result, classifier, other, kept, roots, work, baselines, say)
@@ -174,9 +173,11 @@ def compare(
         if name not in (architecture or zoo):
             raise SettingsError(f"--without {name!r} is none of the networks", f"There are: {', '.join(zoo)}.")
     seeds = seed or [0]
+    for one in seeds:
+        seed_given(one)
     arms = arms_of(names, steps or (), seeds, random, weights or (), labels or (1.0,))
-    for one in architecture or ():
-        crops_for(Arm(one), 2, SPEC)  # an unknown one, or one that cannot see such crops
+    for name in architecture or ():
+        crops_for(Arm(name), 2, SPEC)  # an unknown one, or one that cannot see such crops
     out = out or work / "compare" / "comparison.json"
     check_writable(out.parent)
     settings = Settings(
@@ -193,7 +194,7 @@ def compare(
     if manifest is None:
         cells.check_files(roots)
     tested = {row.group for row in cells if row.split == "test"}
-    check_all(cells, roots, also={11: lambda: seed_given(seeds[0])})
+    check_all(cells, roots)
     for file in weights or ():
         slides_not_seen(encoder_groups(file), tested)
     classes: tuple[str, ...] = CLASSES

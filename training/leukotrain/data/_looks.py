@@ -15,7 +15,7 @@ from leukoscope.slides import read_picture
 
 from .manifest import Row
 
-__all__ = ["Look", "find_copy", "locate", "look", "odd_class", "thumbnails"]
+__all__ = ["Look", "find_copy", "look", "odd_class", "thumbnails"]
 
 _SIDE: Final = 8
 _SAME: Final = 2.0  # gray levels (root mean square of a thumbnail) below which two pictures are one
@@ -37,11 +37,6 @@ class Look(NamedTuple):
 
     gray: bool
     detail: float
-
-
-def locate(paths: Sequence[str], roots: Sequence[Path]) -> list[Path]:
-    """Find each path in the first root that has it; one that none has is given as of the first."""
-    return [next((root / path for root in roots if (root / path).is_file()), roots[0] / path) for path in paths]
 
 
 def look(file: Path) -> Look:

@@ -22,9 +22,9 @@ from leukoscope.classification.preprocess import Chain, StainNormalize
 from leukoscope.slides import read_picture
 
 from ..space import check_space
-from .manifest import Manifest, Row
+from .manifest import Manifest, Row, find
 
-__all__ = ["FINER", "Crops", "find", "load_crops"]
+__all__ = ["FINER", "Crops", "load_crops"]
 
 # Crops are kept finer than the network sees them: augmentation turns and scales them, and only that blurs them.
 FINER: Final = 1.25
@@ -73,7 +73,7 @@ def load_crops(
     Raises
     ------
     LeukoscopeError
-        No room in the folder for crops that are still to be made.
+        A file of the rows is missing, or no room in the folder for crops that are still to be made.
     """
     parts: list[Crops] = []
     order: list[int] = []
@@ -141,11 +141,3 @@ def _stamp(rows: Sequence[Row], roots: Sequence[Path]) -> str:
 def _stain(step: StainNormalize) -> list[Any] | None:
     """Give what a step does with pictures; nothing where it leaves them as they are."""
     return None if step.source is None else [asdict(step.target), asdict(step.source)]
-
-
-def find(path: str, roots: Sequence[Path]) -> Path:
-    """Give the file of a manifest's path, in the first of the roots that has it."""
-    for root in roots:
-        if (root / path).is_file():
-            return root / path
-    raise FileNotFoundError(f"{path} is in none of {', '.join(map(str, roots))}")

@@ -18,7 +18,7 @@ from leukoscope.slides import read_picture
 
 from ._manifest_text import COLUMNS, REAL, SCHEMA, SPLITS, ManifestError, from_csv, from_json, to_csv, to_json
 
-__all__ = ["SCHEMA", "SPLITS", "Manifest", "ManifestError", "Row", "groups_hash"]
+__all__ = ["SCHEMA", "SPLITS", "Manifest", "ManifestError", "Row", "find", "groups_hash"]
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,24 @@ class Row:
 def groups_hash(groups: Iterable[str]) -> str:
     """Give the hash of a set of groups, by which a synthetic cell names what its generator was fitted on."""
     return hashlib.sha256(json.dumps(sorted(set(groups))).encode()).hexdigest()
+
+
+def find(path: str, roots: Sequence[Path]) -> Path:
+    """Give the file of a manifest's path, in the first of the roots that has it.
+
+    Raises
+    ------
+    ManifestError
+        None has it.
+    """
+    file = _first(path, roots)
+    if file is None:
+        raise ManifestError(f"{path} is in none of {', '.join(map(str, roots))}", "Bring it back, or name its folder.")
+    return file
+
+
+def _first(path: str, roots: Sequence[Path]) -> Path | None:
+    return next((root / path for root in roots if (root / path).is_file()), None)
 
 
 class Manifest:
@@ -210,7 +228,7 @@ class Manifest:
                 progress(i + 1, len(self.rows))
 
     def _size(self, i: int, path: str, roots: Sequence[Path]) -> tuple[int, int]:
-        file = next((root / path for root in roots if (root / path).is_file()), None)
+        file = _first(path, roots)
         if file is None:
             remedy = "Bring the file back, take the row out, or give the right data folder."
             raise self.error(i, f"names {path}, which is in none of {', '.join(map(str, roots))}", remedy)

@@ -19,6 +19,7 @@ from leukoscope.errors import LeukoscopeError
 from leukoscope.segmentation.base import white_point
 from leukoscope.slides.scale import estimate_mpp
 
+from .sources import listed
 from .split import is_held_out
 
 __all__ = ["BCCD_MPP", "DATASETS", "JTSC_MPP", "Field", "MaskedImage", "data_folder", "fields", "masked_images"]
@@ -172,7 +173,7 @@ def fields(dataset: str, held_out: bool | None = None, folder: Path | None = Non
     folder = folder or data_folder()
     for row in _rows(folder, dataset, held_out):
         marks = []
-        with (folder / row["points"]).open(newline="") as file:
+        with (folder / row["points"]).open(encoding="utf-8", newline="") as file:
             for mark in csv.DictReader(file):
                 x0, y0 = float(mark.get("xmin") or mark["x"]), float(mark.get("ymin") or mark["y"])
                 x1, y1 = float(mark.get("xmax") or x0), float(mark.get("ymax") or y0)
@@ -184,9 +185,7 @@ def fields(dataset: str, held_out: bool | None = None, folder: Path | None = Non
 
 
 def _rows(folder: Path, dataset: str, held_out: bool | None) -> list[dict[str, str]]:
-    with (folder / "manifest.csv").open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["dataset"] == dataset]
-    return [row for row in rows if held_out is None or is_held_out(row["group"]) == held_out]
+    return [row for row in listed(folder, dataset) if held_out is None or is_held_out(row["group"]) == held_out]
 
 
 def _crop(folder: Path, row: dict[str, str]) -> MaskedImage:

@@ -23,7 +23,7 @@ from leukoscope.classification.taxonomy import TAXONOMY
 from leukoscope.slides import read_picture
 
 from ...metrics import auroc, bootstrap
-from ..manifest import ManifestError, Row
+from ..manifest import ManifestError, Row, find
 from ..splits import kfold
 from ._names import Progress
 
@@ -98,9 +98,9 @@ def features(rows: Sequence[Row], roots: Sequence[Path], progress: Progress | No
     """
     out = []
     for i, row in enumerate(rows):
-        image = read_picture(_find(row.image, roots))
+        image = read_picture(find(row.image, roots))
         if row.mask:
-            with Image.open(_find(row.mask, roots)) as picture:
+            with Image.open(find(row.mask, roots)) as picture:
                 mask = np.asarray(picture.convert("L")) > 0
         else:
             mask = image.max(axis=2) > 0
@@ -108,10 +108,6 @@ def features(rows: Sequence[Row], roots: Sequence[Path], progress: Progress | No
         if progress is not None:
             progress(i + 1, len(rows))
     return np.array(out).reshape(len(rows), -1)
-
-
-def _find(path: str, roots: Sequence[Path]) -> Path:
-    return next((root / path for root in roots if (root / path).is_file()), roots[0] / path)
 
 
 def _rule(x: Floats, positive: NDArray[np.bool_]) -> Floats:
