@@ -15,7 +15,7 @@ from torch import nn
 
 from leukoscope.errors import LeukoscopeError
 
-__all__ = ["NAME", "Checkpoint", "State", "bytes_needed"]
+__all__ = ["NAME", "Checkpoint", "State", "bytes_needed", "moments", "restore_moments"]
 
 NAME: Final = "checkpoint.safetensors"
 REMEDY: Final = "Choose another folder for the checkpoints, or delete this one to start anew."
@@ -83,8 +83,7 @@ class Checkpoint:
         tensors = {f"network.{k}": v for k, v in self._network.state_dict().items()}
         tensors |= {f"average.{k}": v for k, v in self._average.state_dict().items()}
         tensors |= {f"best.{k}": v for k, v in state.best.items()} | {"logits": state.logits}
-        for index, moments in self._optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{index}.{k}": v for k, v in moments.items()}
+        tensors |= moments(self._optimizer)
         partial = self.file.with_name("checkpoint.partial")
         about = {"history": state.history, "scaler": state.scaler, "run": self._run}
         try:
@@ -119,12 +118,7 @@ class Checkpoint:
                 tensors = {k: stored.get_tensor(k) for k in stored.keys()}  # noqa: SIM118 - no mapping
             self._network.load_state_dict(_part(tensors, "network."))
             self._average.load_state_dict(_part(tensors, "average."))
-            given = self._optimizer.state_dict()
-            given["state"] = {}
-            for key, value in _part(tensors, "optimizer.").items():
-                index, _, name = key.partition(".")
-                given["state"].setdefault(int(index), {})[name] = value
-            self._optimizer.load_state_dict(given)
+            restore_moments(self._optimizer, tensors)
             return State(about["history"], _part(tensors, "best."), tensors["logits"], about["scaler"])
         except (OSError, SafetensorError, ValueError, KeyError, RuntimeError) as error:
             raise LeukoscopeError(f"the checkpoint cannot be read ({error})", REMEDY, self.file) from error
@@ -136,6 +130,21 @@ class Checkpoint:
             if found[name] != value:
                 cause = f"the checkpoint is of another run: its {name} is {_short(found[name])}, not {_short(value)}"
                 raise LeukoscopeError(cause, REMEDY, self.file)
+
+
+def moments(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    """Give what an optimizer has gathered of each weight, named "optimizer.NUMBER.NAME"."""
+    state = optimizer.state_dict()["state"]
+    return {f"optimizer.{i}.{name}": torch.as_tensor(v) for i, its in state.items() for name, v in its.items()}
+
+
+def restore_moments(optimizer: torch.optim.Optimizer, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Set an optimizer to what `moments` gave, found by its names among a checkpoint's tensors."""
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for key, value in _part(tensors, "optimizer.").items():
+        index, _, name = key.partition(".")
+        state.setdefault(int(index), {})[name] = value
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
 
 
 def _part(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

@@ -21,6 +21,7 @@ from torch import nn
 from leukoscope.classification.device import resolve_device
 from leukoscope.errors import LeukoscopeError, SettingsError
 
+from ..checkpoint import moments, restore_moments
 from ..transforms import plain
 from .network import FCMAE, STEM, check_encoder, default_patch, export_encoder, make_encoder, random_visible
 
@@ -191,9 +192,7 @@ def _save(
     run: Mapping[str, Any],
     history: list[dict[str, float]],
 ) -> None:
-    tensors = {f"network.{k}": v for k, v in network.state_dict().items()}
-    for index, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{index}.{k}": v for k, v in state.items()}
+    tensors = {f"network.{k}": v for k, v in network.state_dict().items()} | moments(optimizer)
     partial = file.with_suffix(".partial")
     save_file(
         {k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in tensors.items()},
@@ -217,12 +216,6 @@ def _resume(
     if metadata.get("run") != json.dumps(run, sort_keys=True):
         raise LeukoscopeError("the checkpoint is of other settings or crops", "Choose another folder.", file)
     network.load_state_dict({k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")})
-    state: dict[int, dict[str, torch.Tensor]] = {}
-    for key, value in tensors.items():
-        kind, _, rest = key.partition(".")
-        if kind == "optimizer":
-            index, _, name = rest.partition(".")
-            state.setdefault(int(index), {})[name] = value
-    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+    restore_moments(optimizer, tensors)
     history: list[dict[str, float]] = json.loads(metadata["history"])
     return history

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from leukoscope.segmentation.spike.gate import gate_blocks
 from leukoscope.segmentation.spike.unet import SpikingUNet
+from leukotrain.checkpoint import moments, restore_moments
 
 from .bank import Canvas
 from .scenes import SceneMaker
@@ -147,12 +148,10 @@ def _weights(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def _save(out: Path, settings: dict[str, float], network: SpikingUNet, optimizer: torch.optim.Optimizer) -> None:
     """Write weights and the optimizer's moments; the old checkpoint stays until the new one is whole."""
-    tensors = {f"network.{k}": v.contiguous() for k, v in network.state_dict().items()}
-    for i, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{i}.{k}": torch.as_tensor(v).contiguous() for k, v in state.items()}
+    tensors = {f"network.{k}": v for k, v in network.state_dict().items()} | moments(optimizer)
     out.mkdir(parents=True, exist_ok=True)
     part = out / "checkpoint.part"
-    save_file(tensors, part, {"settings": json.dumps(settings, sort_keys=True)})
+    save_file({k: v.contiguous() for k, v in tensors.items()}, part, {"settings": json.dumps(settings, sort_keys=True)})
     part.replace(out / "checkpoint.safetensors")
 
 
@@ -176,12 +175,7 @@ def _resume(
         return 0
     tensors = load_file(path)
     network.load_state_dict(_weights(tensors))
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, value in tensors.items():
-        if key.startswith("optimizer."):
-            _, i, name = key.split(".")
-            state.setdefault(int(i), {})[name] = value
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    restore_moments(optimizer, tensors)
     past = done * (int(settings["scenes"]) // BATCH)
     schedule.load_state_dict({**schedule.state_dict(), "last_epoch": past - 1, "_step_count": past + 1})
     schedule.step()  # sets the rate of the next step
