@@ -182,7 +182,9 @@ def segment(
     out: Annotated[Path, typer.Option("--out", help="Folder that receives the weights.")],
     data: Data = DATA,
     network: Annotated[str, typer.Option(help="snn (spiking U-Net) or rstdp (first-spike network).")] = "snn",
-    epochs: Annotated[int, typer.Option(min=1, help="Passes.")] = 20,
+    epochs: Annotated[
+        int, typer.Option(min=1, help="Passes over 1024 scenes (snn), or over 12,000 pixels (rstdp).")
+    ] = 20,
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of all randomness.")] = 0,
     second_round: Annotated[
         bool, typer.Option(help="Train the snn of --out on, with accepted outlines of its own beside the public masks.")
@@ -190,6 +192,19 @@ def segment(
     workers: Annotated[int, typer.Option(min=0, help="Processes that make training scenes.")] = 1,
 ) -> None:
     """Train a spike segmenter and measure it on the held-out groups. A killed run goes on when called again."""
-    from ..segment.__main__ import main as run
+    from rich.console import Console
+    from rich.table import Table
 
-    run(data=data, network=network, out=out, epochs=epochs, seed=seed, second_round=second_round, workers=workers)
+    from ..segment.train import train_segmenter
+
+    console = Console()
+    what = "loss" if network == "snn" else "right"
+
+    def progress(epoch: int, value: float) -> None:
+        console.print(f"epoch {epoch + 1}/{epochs}  {what} {value:.4f}")
+
+    metrics = train_segmenter(data, network, out, epochs, seed, workers, progress, second=second_round)
+    table = Table("held out", "value", "95 %", "cells", "groups", title=f"{network}: {out}")
+    for name, m in metrics.items():
+        table.add_row(name, f"{m['value']:.3f}", f"{m['low']:.3f}–{m['high']:.3f}", str(m["cells"]), str(m["groups"]))
+    console.print(table)
