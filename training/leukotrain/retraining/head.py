@@ -9,17 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
+from threadpoolctl import threadpool_limits
 
 from leukoscope.errors import LeukoscopeError, SettingsError
 
 from ..settings import CanceledError
 
-__all__ = ["RELATIVE_STRENGTHS", "Head", "Problem", "loss_of"]
+__all__ = ["RELATIVE_STRENGTHS", "Head", "Problem", "loss_of", "one_thread"]
 
 # Times the cells' mean squared length: what a strength does then does not depend on the network. At the strongest,
 # many like cells together move their own logit by a twentieth at most. None is weaker than the last: reviewed cells
@@ -27,9 +28,21 @@ __all__ = ["RELATIVE_STRENGTHS", "Head", "Problem", "loss_of"]
 RELATIVE_STRENGTHS: Final = (10.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 3e-4, 1e-4)
 STEPS: Final = 300
 
+
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def one_thread(function: Callable[P, T]) -> Callable[P, T]:
+    """Let a function multiply matrices on one thread.
+
+    Those here are small. More threads gain little; beside other work they wait for each other, thirty times as long.
+    """
+    limited: Callable[P, T] = threadpool_limits.wrap(limits=1, user_api="blas")(function)
+    return limited
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +109,7 @@ class Problem:
         Asked at each step.
     """
 
+    @one_thread
     def __init__(
         self,
         seen: NDArray[np.floating[Any]],
@@ -129,6 +143,7 @@ class Problem:
         """The strengths to choose from, the strongest first."""
         return tuple(relative * self._length for relative in RELATIVE_STRENGTHS)
 
+    @one_thread
     def fit(
         self,
         rows: NDArray[Any],

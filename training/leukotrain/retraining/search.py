@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from leukoscope.errors import SettingsError
 
-from .head import Floats, Ints, Problem, loss_of
+from .head import Floats, Ints, Problem, loss_of, one_thread
 
 __all__ = ["Search", "search"]
 
@@ -43,6 +43,7 @@ class Search:
     left_out: Floats
 
 
+@one_thread
 def search(problem: Problem, folds: Ints, finer: Ints, told: Told | None = None) -> Search:
     """Choose the strength by cells left out, fold by fold.
 
