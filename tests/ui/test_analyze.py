@@ -201,3 +201,14 @@ def test_without_a_slide_there_is_nothing_to_press(viewer: Any) -> None:
     assert widget.slide is None
     assert not widget.analyze.isEnabled()
     assert "Open a slide" in widget.mpp_source.text()
+
+
+def test_a_case_that_is_shown_is_not_offered_again(viewer: Any, widget: Any, case_dir: Path) -> None:
+    widget.choices.output.setText(str(case_dir.parent))
+    widget.choices.output.editingFinished.emit()
+    assert not widget.open.isHidden()
+    widget.open.click()
+    assert widget.open.isHidden(), "it is open"
+    session_of(viewer).close_case()
+    assert not widget.open.isHidden(), "it follows the case"
+    assert str(case_dir.parent) in widget.choices.output.toolTip(), "which may be longer than the field"

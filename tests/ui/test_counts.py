@@ -129,3 +129,17 @@ def test_export_says_where_the_files_went(counts: Any, notes: list[str]) -> None
     assert "cells.csv" in notes[-1]
     assert str(case.path) in notes[-1]
     dialog.deleteLater()
+
+
+def test_without_a_case_it_says_how_to_get_one(viewer: Any) -> None:
+    assert "No case is open" in show_counts(viewer).interval.text()
+
+
+def test_nothing_chosen_is_nothing_to_export(viewer: Any, case_dir: Path) -> None:
+    session_of(viewer).open(case_dir)
+    dialog = ExportDialog(session_of(viewer).case)
+    for box in dialog.boxes.values():
+        box.setChecked(False)
+    assert not dialog.ok.isEnabled()
+    dialog.boxes["pdf"].setChecked(True)
+    assert dialog.ok.isEnabled()

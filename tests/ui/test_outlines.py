@@ -261,3 +261,30 @@ def test_a_window_where_no_cell_is(tmp_path: Path, finished_case: Path) -> None:
         window = Window.around(case, (free[0] + 5.0, free[1] + 5.0), side=10)
     assert not window.labels.any()
     assert window.changes(window.labels).removed == ()
+
+
+def test_another_window_opens_only_when_nothing_drawn_would_be_lost(dock: Any, notes: list[str]) -> None:
+    layers = dock.layers
+    layers.delete(1)
+    dock.begin()
+    assert dock.layers is layers
+    assert "not committed" in notes[-1]
+    dock.close_window()
+    dock.begin()
+    assert dock.layers is not None
+
+
+def test_a_tool_of_naparis_ends_cut_and_join(dock: Any) -> None:
+    dock.cut.click()
+    assert "line across" in dock.status.text()
+    dock.layers.edit.mode = "paint"
+    assert not dock.cut.isChecked()
+    assert "Brush 2" in dock.status.text()
+    before = dock.layers.edit.data.copy()
+    drag = dock.layers._on_drag(dock.layers.edit, SimpleNamespace(type="mouse_press", position=(0.0, 0.0)))
+    assert next(drag, "over") == "over", "a stroke of the brush cuts nothing"
+    np.testing.assert_array_equal(dock.layers.edit.data, before)
+    dock.join.click()
+    dock.new.click()
+    assert not dock.join.isChecked()
+    assert dock.layers.edit.mode == "paint"

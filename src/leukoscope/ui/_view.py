@@ -11,6 +11,7 @@ from leukoscope.errors import LeukoscopeError
 from ._napari import scale_bar
 from ._state import session_of
 from .commands import show_counts
+from .docks import open_dock
 from .layers import slide_layer
 from .readers import is_case
 
@@ -58,7 +59,7 @@ def view(path: str | os.PathLike[str] | Case, show: bool = True, block: bool = T
     else:
         viewer.add_layer(napari.layers.Layer.create(*slide_layer(shown)))
         scale_bar(viewer).visible = True
-        viewer.window.add_plugin_dock_widget("leukoscope", "Analyze")
+        open_dock(viewer, "Analyze")
     if show:
         viewer.show(block=False)
     if block:

@@ -7,153 +7,55 @@ from typing import Any
 
 from napari.utils import cancelable_progress
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import (
-    QFileDialog,
-    QFormLayout,
-    QHBoxLayout,
-    QLabel,
-    QMessageBox,
-    QProgressBar,
-    QPushButton,
-    QToolButton,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QMessageBox, QWidget
 
 from leukoscope.errors import LeukoscopeError, SettingsError
-from leukoscope.pipeline import BlockDone, Finished, Started, case_folder
-from leukoscope.slides import Slide
+from leukoscope.pipeline import BlockDone, Finished, Started
 
-from ._state import session_of
 from .analysis_job import AnalysisJob
-from .choices import Choices, case_status, duration, mpp_in_words, parse_mpp, slides_in
+from .analyze_pane import AnalyzePane
+from .choices import case_status, duration, parse_mpp
 from .commands import show_counts
+from .docks import open_dock
 from .notify import reporting_errors, say, show_error_line
-from .settings import default_output
 
 __all__ = ["AnalyzeWidget"]
 
 SHOW_MS = 500  # how often cells that came in are drawn while an analysis runs
 
 
-class AnalyzeWidget(QWidget):
+class AnalyzeWidget(AnalyzePane):
     """Choose a slide and how to analyze it; press Analyze.
 
     Parameters
     ----------
     napari_viewer : napari.Viewer
         Whose slides are offered, and which shows the case.
+
+    Attributes
+    ----------
+    job : AnalysisJob or None
+        The analysis that is under way.
     """
 
+    job: AnalysisJob | None = None
+
     def __init__(self, napari_viewer: Any, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.session = session_of(napari_viewer)
-        self.job: AnalysisJob | None = None
+        super().__init__(napari_viewer, parent)
         self._bar: Any = None
         self._previous: Path | None = None
-        self._build()
+        self.open.clicked.connect(self._open)
+        self.analyze.clicked.connect(self.start)
+        self.cancel.clicked.connect(self._cancel)
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(SHOW_MS)
         self._timer.timeout.connect(self._show_new_cells)
-        layers = self.session.viewer.layers
-        layers.events.inserted.connect(self._list_slides)
-        layers.events.removed.connect(self._list_slides)
-        self._list_slides()
-
-    def _build(self) -> None:
-        self.choices = Choices(self)
-        self.mpp_source = QLabel()
-        self.mpp_source.setWordWrap(True)
-        browse = QToolButton()
-        browse.setText("…")
-        browse.clicked.connect(self._browse)
-        output = QHBoxLayout()
-        output.addWidget(self.choices.output)
-        output.addWidget(browse)
-        form = QFormLayout()
-        form.addRow("Slide", self.choices.slide)
-        form.addRow("Segmenter", self.choices.segmenter)
-        form.addRow("Model", self.choices.model)
-        form.addRow("Device", self.choices.device)
-        form.addRow("Profile", self.choices.profile)
-        form.addRow("µm per pixel", self.choices.mpp)
-        form.addRow("", self.mpp_source)
-        form.addRow("Output folder", output)
-        self.existing = QLabel()
-        self.existing.setWordWrap(True)
-        self.open = QPushButton("Open the case")
-        self.open.clicked.connect(self._open)
-        self.analyze = QPushButton("Analyze")
-        self.analyze.clicked.connect(self.start)
-        self.cancel = QPushButton("Cancel")
-        self.cancel.clicked.connect(self._cancel)
-        self.progress = QProgressBar()
-        self.progress.setTextVisible(True)
-        self.status = QLabel()
-        self.status.setWordWrap(True)
-        buttons = QHBoxLayout()
-        for button in (self.open, self.analyze, self.cancel):
-            buttons.addWidget(button)
-        layout = QVBoxLayout(self)
-        layout.addLayout(form)
-        for widget in (self.existing, self.progress, self.status):
-            layout.addWidget(widget)
-        layout.addLayout(buttons)
-        layout.addStretch()
-        self.choices.slide.currentIndexChanged.connect(self._on_slide)
-        self.choices.output.editingFinished.connect(self._on_slide)
-        self._idle()
-
-    # -- what is chosen ---------------------------------------------------------------------------------------------
 
     @property
-    def slide(self) -> Slide | None:
-        """The chosen slide, None where the viewer has none."""
-        return self.choices.slide.currentData()
-
-    @property
-    def output(self) -> Path | None:
-        """The folder that gets the case."""
-        text = self.choices.output.text().strip()
-        slide = self.slide
-        return Path(text).expanduser() if text else None if slide is None else default_output(slide.address)
-
-    def _list_slides(self, event: Any = None) -> None:
-        combo = self.choices.slide
-        chosen = self.slide
-        combo.blockSignals(True)
-        combo.clear()
-        with reporting_errors():
-            for name, slide in slides_in(self.session.viewer):
-                combo.addItem(name, slide)
-        if event is None or event.type == "removed":
-            index = next((i for i in range(combo.count()) if combo.itemData(i) is chosen), combo.count() - 1)
-        else:
-            index = combo.count() - 1  # the slide that was opened last is the one that is meant
-        combo.setCurrentIndex(index)
-        combo.blockSignals(False)
-        self._on_slide()
-
-    def _on_slide(self, *_: Any) -> None:
-        slide = self.slide
-        self.mpp_source.setText("Open a slide first: File, Open." if slide is None else mpp_in_words(slide))
-        self.choices.mpp.setPlaceholderText("" if slide is None or slide.mpp is None else f"{slide.mpp:.4g}")
-        self.choices.output.setPlaceholderText("" if slide is None else str(default_output(slide.address)))
-        if self.job is None:
-            self._idle()
-
-    def _browse(self) -> None:
-        folder = QFileDialog.getExistingDirectory(self, "Folder for the cases", str(self.output or Path.home()))
-        if folder:
-            self.choices.output.setText(folder)
-            self._on_slide()
-
-    def _folder(self) -> Path | None:
-        slide, output = self.slide, self.output
-        return None if slide is None or output is None else case_folder(slide, output)
-
-    # -- running ----------------------------------------------------------------------------------------------------
+    def running(self) -> bool:
+        """Whether an analysis is under way."""
+        return self.job is not None
 
     def start(self) -> None:
         """Begin the analysis that is chosen; a case that is complete is analyzed again only after asking."""
@@ -163,7 +65,7 @@ class AnalyzeWidget(QWidget):
             if self.session.reading is not None:  # it would close the case, and show all of it at the end
                 remedy = "End the reading first: Review dock, Readers"
                 raise SettingsError("a blinded reading is under way, and an analysis would end it", remedy)
-            slide, output, folder = self.slide, self.output, self._folder()
+            slide, output, folder = self.slide, self.output, self.folder()
             if slide is None or output is None or folder is None:
                 raise SettingsError(
                     "no slide is open", "Open one with File, Open, or the sample under File, Open Sample"
@@ -197,7 +99,7 @@ class AnalyzeWidget(QWidget):
         self.progress.setRange(0, 0)
         self.status.setText("Starting: reading the slide, measuring its white point…")
         self.session.busy = True
-        self._idle()
+        self.show_state()
         job.start()
 
     def _ask_again(self, folder: Path, reviewed: int) -> bool:
@@ -206,7 +108,7 @@ class AnalyzeWidget(QWidget):
         return QMessageBox.question(self, "Analyze again", question) == QMessageBox.StandardButton.Yes
 
     def _open(self) -> None:
-        folder = self._folder()
+        folder = self.folder()
         if folder is not None:
             with reporting_errors():
                 self.session.open(folder)
@@ -223,7 +125,7 @@ class AnalyzeWidget(QWidget):
         self.progress.setValue(event.done)
         self.status.setText(f"{event.cells} cells so far")
         self.session.show(event.case, refit=False)
-        show_counts(self.session.viewer)
+        open_dock(self.session.viewer, "Counts", front=False)  # progress and Cancel stay in sight
         # Last, here and in _on_block: napari's bar lets Qt handle events, so the next of ours arrive inside this call.
         bar = cancelable_progress(total=event.blocks, desc=f"Leukoscope: {event.case.slide.name}")
         if self.job is None:
@@ -258,6 +160,7 @@ class AnalyzeWidget(QWidget):
             where = ", ".join(f"{row.label} at x {row.x:.0f}, y {row.y:.0f}" for row in orphans.head(5).itertuples())
             text += f"; {len(orphans)} found no new cell ({where}{', …' if len(orphans) > 5 else ''})"
         self.status.setText(text)
+        show_counts(self.session.viewer)
         say(f"{event.case.slide.name}: {text}. {event.case.path}")
 
     def _on_canceled(self) -> None:
@@ -289,26 +192,4 @@ class AnalyzeWidget(QWidget):
             self.job = None
         self.progress.setRange(0, 1)
         self.progress.setValue(0)
-        self._idle()
-
-    def _idle(self) -> None:
-        running = self.job is not None
-        folder = self._folder()
-        status = None
-        text = ""
-        if folder is not None and not running:
-            try:
-                status = case_status(folder, self.session.case)
-            except LeukoscopeError as error:
-                text = str(error)
-        if status is not None:
-            reviewed = f", {status.reviewed} reviewed" if status.reviewed else ""
-            text = f"This slide has a case: {status.cells} cells{reviewed}, {status.status}."
-        self.existing.setText(text)
-        self.existing.setVisible(bool(text))
-        self.open.setVisible(status is not None)
-        self.analyze.setText("Analyze" if status is None else "Analyze again…" if status.complete else "Continue")
-        self.analyze.setEnabled(not running and self.slide is not None)
-        self.choices.setEnabled(not running)
-        self.cancel.setEnabled(running)
-        self.progress.setVisible(running)
+        self.show_state()

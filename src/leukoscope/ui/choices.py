@@ -37,6 +37,7 @@ class Choices:
     def __init__(self, parent: QWidget) -> None:
         chosen = user_settings()
         self.slide = QComboBox(parent)
+        self.slide.setToolTip("Of the images in the viewer")
         self.segmenter = _combo(parent, segmenter_names(), chosen.segmenter)
         self.segmenter.setToolTip("What finds and outlines the cells")
         self.model = _combo(parent, (*model_names(), NO_MODEL), chosen.model, editable=True)
@@ -49,7 +50,6 @@ class Choices:
         self.mpp = QLineEdit(parent)
         self.mpp.setToolTip("µm per pixel at full resolution; empty: as shown below")
         self.output = QLineEdit(parent)
-        self.output.setToolTip("The case is made here, a folder <slide>.leuko")
         self._all = (self.slide, self.segmenter, self.model, self.device, self.profile, self.mpp, self.output)
 
     def arguments(self) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ._state import Session, session_of
+from .docks import open_dock
 from .export import ask_and_export
 from .importing import ask_and_import
 from .notify import say
@@ -70,26 +71,22 @@ def import_geojson(viewer: napari.Viewer) -> None:
 
 def show_counts(viewer: Any) -> Any:
     """Open the Counts dock, or bring it to the front; return the widget."""
-    _, widget = viewer.window.add_plugin_dock_widget("leukoscope", "Counts")
-    return widget
+    return open_dock(viewer, "Counts")
 
 
 def show_gallery(viewer: Any) -> Any:
     """Open the Cells dock, or bring it to the front; return the widget."""
-    _, widget = viewer.window.add_plugin_dock_widget("leukoscope", "Cells")
-    return widget
+    return open_dock(viewer, "Cells")
 
 
 def show_review(viewer: Any) -> Any:
     """Open the Review dock, or bring it to the front; return the widget."""
-    _, widget = viewer.window.add_plugin_dock_widget("leukoscope", "Review")
-    return widget
+    return open_dock(viewer, "Review")
 
 
 def show_retrain(viewer: Any) -> Any:
     """Open the Retrain dock, or bring it to the front; return the widget."""
-    _, widget = viewer.window.add_plugin_dock_widget("leukoscope", "Retrain")
-    return widget
+    return open_dock(viewer, "Retrain")
 
 
 def _with_case(viewer: Any) -> Session | None:

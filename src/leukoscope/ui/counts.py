@@ -26,10 +26,13 @@ from leukoscope.hematology import Differential, Finding, cells_to_decide, profil
 
 from ._state import Session, session_of
 from .counts_table import CountsModel
+from .docks import Docked
 from .export import ask_and_export
 from .interval_bar import IntervalBar
 from .keys import alike_key
+from .marks import HOLDS, marked
 from .notify import reporting_errors, show_error_line
+from .review import redo, undo
 from .settings import user_settings
 
 __all__ = ["CountsWidget"]
@@ -37,7 +40,7 @@ __all__ = ["CountsWidget"]
 REFRESH_MS = 250  # how long changes are gathered before the table is drawn again
 
 
-class CountsWidget(QWidget):
+class CountsWidget(Docked):
     """The counts of the case that a viewer shows; follows every analysis and correction.
 
     Parameters
@@ -47,7 +50,7 @@ class CountsWidget(QWidget):
     """
 
     def __init__(self, napari_viewer: Any, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+        super().__init__(napari_viewer, parent)
         self.session: Session = session_of(napari_viewer)
         self.model = CountsModel(self)
         self.differential: Differential | None = None
@@ -101,10 +104,10 @@ class CountsWidget(QWidget):
         self.keys.setWordWrap(True)
         self.undo = QPushButton("Undo")
         self.undo.setToolTip("Take back the last correction (Ctrl+Z on the cells layer)")
-        self.undo.clicked.connect(self._undo)
+        self.undo.clicked.connect(lambda *_: undo(self.session))
         self.redo = QPushButton("Redo")
         self.redo.setToolTip("Make it again (Ctrl+Shift+Z on the cells layer)")
-        self.redo.clicked.connect(self._redo)
+        self.redo.clicked.connect(lambda *_: redo(self.session))
         self.find = QPushButton("Find slide…")
         self.find.setToolTip("The slide is not where it was when the case was made: show where it is now")
         self.find.clicked.connect(self._find)
@@ -154,7 +157,8 @@ class CountsWidget(QWidget):
         self.model.show_differential(counts, self.session.keys)
         if counts is None or counts.blast_percent is None:
             self.percent.setText("–")
-            self.interval.setText("no cells counted yet" if counts is None else counts.verdict)
+            none = "No case is open: analyze a slide, or open a *.leuko folder."
+            self.interval.setText(none if counts is None else counts.verdict)
             self.bar.set_values(
                 None, 0.0, 100.0, [] if counts is None else [t.percent for t in counts.profile.thresholds]
             )
@@ -206,20 +210,12 @@ class CountsWidget(QWidget):
         says += f" (only what {reading.reader.name} may see, a blinded reader)" if reading is not None else ""
         says += f" ✓ signed by {signed.reviewer}, {signed.at[:10]}, report {signed.number}" if signed else ""
         self.case_name.setText(says)
-        self.case_name.setStyleSheet("font-weight: 600; color: #3fa45b;" if signed else "")
+        self.case_name.setStyleSheet(marked(HOLDS) if signed else "")
         self.case_name.setToolTip("" if whole is None else str(whole.path))
 
     def _soon(self, *_: Any) -> None:
         if not self._timer.isActive():
             self._timer.start()
-
-    def _undo(self) -> None:
-        with reporting_errors():
-            self.session.undo()
-
-    def _redo(self) -> None:
-        with reporting_errors():
-            self.session.redo()
 
     def _find(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self, "Find the slide")

@@ -44,6 +44,9 @@ class ExportDialog(QDialog):
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel)
         buttons.accepted.connect(self.accept)
         buttons.rejected.connect(self.reject)
+        self.ok = buttons.button(QDialogButtonBox.StandardButton.Ok)
+        for box in self.boxes.values():
+            box.toggled.connect(lambda *_: self.ok.setEnabled(any(self.chosen().values())))
         layout.addWidget(buttons)
 
     def chosen(self) -> dict[str, bool]:

@@ -76,10 +76,14 @@ class IntervalBar(QWidget):
         track = QColor(ink)
         track.setAlphaF(0.12)
         painter.fillRect(QRectF(margin, top, width, height), track)
-        for threshold in self._thresholds:
+        edge = 0.0  # where the name of the threshold before ends
+        for threshold in sorted(self._thresholds):
             painter.setPen(QPen(ink, 1.0, Qt.PenStyle.DashLine))
             painter.drawLine(QPointF(at(threshold), top - 3), QPointF(at(threshold), top + height + 3))
-            self._write(painter, at(threshold), 0.0, f"{threshold:g} %")
+            text = f"{threshold:g} %"
+            wide = painter.fontMetrics().horizontalAdvance(text)
+            self._write(painter, max(at(threshold), edge + wide / 2), 0.0, text)
+            edge = max(at(threshold), edge + wide / 2) + wide / 2 + 5
         if self._percent is not None:
             bar = QColor(self._color)
             bar.setAlphaF(0.55)

@@ -16,7 +16,7 @@ from .notify import reporting_errors, say
 if TYPE_CHECKING:
     from ._state import Session
 
-__all__ = ["bind_keys", "bind_mouse", "go_to_next_uncertain", "look_at", "target_cells"]
+__all__ = ["bind_keys", "bind_mouse", "go_to_next_uncertain", "look_at", "redo", "target_cells", "undo"]
 
 LOOK_PX = 120.0  # how large on screen a cell should at least be to be judged
 CLICK_PX = 4.0  # a mouse that moves further drags
@@ -27,8 +27,8 @@ def bind_keys(session: Session, layer: Any) -> None:
     layer.keymap.clear()  # of the keys before; napari's own are its class's
     for key, label in session.keys.items():
         layer.bind_key(key.upper(), _relabeler(session, label))
-    layer.bind_key("Control-Z", lambda _: _reported(session.undo))
-    layer.bind_key("Control-Shift-Z", lambda _: _reported(session.redo))
+    layer.bind_key("Control-Z", lambda _: undo(session))
+    layer.bind_key("Control-Shift-Z", lambda _: redo(session))
     layer.bind_key("Enter", lambda _: _reported(lambda: session.confirm(target_cells(session))))
     layer.bind_key(NEXT_KEY, lambda _: go_to_next_uncertain(session))
     alike = alike_key(TAXONOMY if session.case is None else session.case.taxonomy)
@@ -67,6 +67,20 @@ def target_cells(session: Session) -> list[int]:
     rows = {int(under)} if under is not None and int(under) not in layer.selected_data else set(layer.selected_data)
     rows = {row for row in rows if layer.shown[row]}  # napari's "select all" does not look
     return [int(i) for i in layer.features["cell_id"].to_numpy()[sorted(rows)]]
+
+
+def undo(session: Session) -> None:
+    """Take back the last correction, or say that there is none."""
+    with reporting_errors():
+        if not session.undo():
+            say("There is no correction to take back.")
+
+
+def redo(session: Session) -> None:
+    """Make the correction again that was taken back last, or say that there is none."""
+    with reporting_errors():
+        if not session.redo():
+            say("No correction was taken back.")
 
 
 def go_to_next_uncertain(session: Session) -> None:

@@ -17,6 +17,7 @@ from leukoscope.segmentation.spike.unet import LAYERS
 
 from ._napari import camera
 from ._state import session_of
+from .docks import Docked
 from .notify import reporting_errors
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Tile:
         return {"scale": scale * pitch, "translate": shift + scale * first, "units": self.layer.units}
 
 
-class SpikesWidget(QWidget):
+class SpikesWidget(Docked):
     """Shows the spikes of one layer of `spike-snn` over the place in view, and the edge code.
 
     Parameters
@@ -71,7 +72,7 @@ class SpikesWidget(QWidget):
     """
 
     def __init__(self, napari_viewer: Any, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+        super().__init__(napari_viewer, parent)
         self.session = session_of(napari_viewer)
         self._segmenter: SpikeSegmenter | None = None
         self.network_layer = QComboBox()

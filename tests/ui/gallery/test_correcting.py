@@ -183,3 +183,30 @@ def test_our_keys_are_claimed_only_here(gallery: Any) -> None:
     assert claimed(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     assert not claimed(Qt.Key.Key_3)
     assert not claimed(Qt.Key.Key_B, Qt.KeyboardModifier.ControlModifier)
+
+
+def test_enter_confirms_what_is_selected(gallery: Any, notes: list[str]) -> None:
+    before = label(gallery, 3)
+    choose(gallery, 3)
+    QTest.keyClick(gallery.grid, Qt.Key.Key_Return)
+    assert label(gallery, 3) == before
+    assert gallery.session.cells.features["source"][2] == "reviewer"
+    choose(gallery)
+    QTest.keyClick(gallery.grid, Qt.Key.Key_Enter)
+    assert "No cell is meant" in notes[-1]
+
+
+def test_undo_says_where_there_is_nothing_to_take_back(gallery: Any, notes: list[str]) -> None:
+    QTest.keyClick(gallery.grid, "Z", Qt.KeyboardModifier.ControlModifier)
+    assert "no correction to take back" in notes[-1]
+    show_counts(gallery.session.viewer).redo.click()
+    assert "No correction was taken back" in notes[-1]
+
+
+def test_choosing_an_order_gives_the_keys_back_to_the_thumbnails(gallery: Any) -> None:
+    # typed into the box, the key of a class would choose another order
+    for chosen_or_typed in (lambda: gallery.controls.sort.activated.emit(0), gallery.controls.ids.returnPressed.emit):
+        gallery.controls.ids.setFocus()
+        chosen_or_typed()
+        assert gallery.focusWidget() is gallery.grid
+    assert not gallery.controls.by_class.focusPolicy() & Qt.FocusPolicy.ClickFocus

@@ -37,6 +37,8 @@ class Controls(QWidget):
     """Another order, or other filters."""
     resized = Signal(int)
     """Thumbnails of another size, px."""
+    settled = Signal()
+    """Something was chosen or typed to its end: the keys may mean cells again."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -70,6 +72,7 @@ class Controls(QWidget):
         self.ids.setPlaceholderText("ids: 17, 40-60")
         self.ids.setClearButtonEnabled(True)
         self.ids.setMinimumWidth(70)
+        self._mark(True)
         self._lay_out()
         self._typed = _once(self, TYPING_MS, self.changed.emit)
         self._settled = _once(self, REMEMBER_MS, self._remember)
@@ -80,6 +83,12 @@ class Controls(QWidget):
             signal.connect(lambda *_: self._typed.start())
         self.ids.textChanged.connect(self._on_ids)
         self.zoom.valueChanged.connect(self._on_zoom)
+        for combo in (self.sort, self.reviewed):
+            combo.activated.connect(lambda *_: self.settled.emit())
+        for typed in (self.ids, self.low.lineEdit(), self.high.lineEdit()):
+            typed.returnPressed.connect(self.settled)
+        for clicked in (self.backward, self.by_class, self.zoom):
+            clicked.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # a click leaves the keys with the thumbnails
 
     def _lay_out(self) -> None:
         order, filters = QHBoxLayout(), QHBoxLayout()

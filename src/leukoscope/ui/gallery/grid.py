@@ -55,7 +55,7 @@ class ThumbnailGrid(CardPlaces):
     class_key = Signal(str)
     """A key asks for this label."""
     command_key = Signal(str)
-    """A key asks for "undo", "redo", "next" or "alike"."""
+    """A key asks for "undo", "redo", "confirm", "next" or "alike"."""
     menu_asked = Signal(object)
     """A menu is asked for at this place of the screen."""
     zoom_asked = Signal(int)
@@ -270,6 +270,8 @@ class ThumbnailGrid(CardPlaces):
             return "command", "redo" if held & Qt.KeyboardModifier.ShiftModifier else "undo"
         if held & _MODIFIERS:
             return None
+        if key in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            return "command", "confirm"
         letter = chr(key).lower() if Qt.Key.Key_A <= key <= Qt.Key.Key_Z else ""
         if letter in self.keys:
             return "class", self.keys[letter]

@@ -7,6 +7,7 @@ from typing import Any
 from qtpy.QtCore import QEvent, Qt, QTimer
 from qtpy.QtWidgets import QDockWidget, QHBoxLayout, QLabel, QMainWindow, QPushButton, QVBoxLayout, QWidget
 
+from ..docks import Docked
 from .cards import Cards
 from .chips import ClassChips
 from .controls import Controls
@@ -20,7 +21,7 @@ TALL_PX = 520  # a dock that is less tall shows classes without their names
 SIZES = (64, 128, 256)  # pictures are read in these sizes and shown in all between
 
 
-class GalleryPane(QWidget):
+class GalleryPane(Docked):
     """Classes, order and filters above the thumbnails, a line of status below; knows nothing of a case.
 
     Attributes
@@ -33,8 +34,8 @@ class GalleryPane(QWidget):
         What the thumbnails are read from.
     """
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, viewer: Any = None, parent: QWidget | None = None) -> None:
+        super().__init__(viewer, parent)
         self.model = GalleryModel(self)
         self.thumbnails = Thumbnails(self)
         self.cards = Cards(self.model, self.thumbnails)
@@ -46,6 +47,7 @@ class GalleryPane(QWidget):
         self._size = SIZES[0]
         self._has_room = False
         self._build()
+        self.controls.settled.connect(self.grid.setFocus)  # else the next class key would choose an order
         self.grid.zoom_asked.connect(self.controls.zoom_by)
         self.grid.moved.connect(self._want)
         self.controls.resized.connect(self._resize)

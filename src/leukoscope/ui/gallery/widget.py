@@ -15,7 +15,7 @@ from leukoscope.errors import LeukoscopeError
 from .._state import Session, session_of
 from ..keys import NEXT_KEY, alike_key
 from ..notify import reporting_errors, say, show_error_line
-from ..review import go_to_next_uncertain
+from ..review import go_to_next_uncertain, redo, undo
 from .alike import Alike
 from .cells import CellTable
 from .follow import SlideLink
@@ -23,6 +23,7 @@ from .pane import GalleryPane
 
 __all__ = ["GalleryWidget"]
 
+NOBODY = "No cell is meant: select some that are in sight, or point at one."
 GATHER_MS = 400  # cells that an analysis brings are shown together
 
 
@@ -36,7 +37,7 @@ class GalleryWidget(GalleryPane):
     """
 
     def __init__(self, napari_viewer: Any, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+        super().__init__(napari_viewer, parent)
         self.session: Session = session_of(napari_viewer)
         self.link = SlideLink(self.session, self)
         self.alike = Alike(self.session, self)
@@ -211,21 +212,27 @@ class GalleryWidget(GalleryPane):
         if self.session.case is None:
             return
         if not meant:
-            say("No cell is meant: select some that are in sight, or point at one.")
+            say(NOBODY)
             return
         with reporting_errors():
             self.session.relabel(meant, label)
 
+    def confirm(self) -> None:
+        """Say of the cells that a key means that they are what they are labeled."""
+        meant = self.target_cells()
+        if meant:
+            with reporting_errors():
+                self.session.confirm(meant)
+        elif self.session.case is not None:
+            say(NOBODY)
+
     def _on_command(self, name: str) -> None:
-        with reporting_errors():
-            if name == "alike":
-                self.more_like_this()
-            elif name == "next":
-                go_to_next_uncertain(self.session)
-            elif name == "undo":
-                self.session.undo()
-            else:
-                self.session.redo()
+        if name == "alike":
+            self.more_like_this()
+        elif name == "confirm":
+            self.confirm()
+        else:
+            {"next": go_to_next_uncertain, "undo": undo, "redo": redo}[name](self.session)
 
     def _on_relabeled(self, ids: list[int]) -> None:
         case, table = self.session.case, self.model.table
@@ -250,7 +257,7 @@ class GalleryWidget(GalleryPane):
         if meant:
             self.alike.ask(meant)
         else:
-            say("No cell is meant: select some that are in sight, or point at one.")
+            say(NOBODY)
 
     def _on_alike(self, likeness: Any) -> None:
         table = self.model.table

@@ -69,6 +69,10 @@ class EditLayers:
             if layer in self._viewer.layers:
                 self._viewer.layers.remove(layer)
 
+    def stop_lines(self) -> None:
+        """Have a drag draw no line; the tool that is chosen stays."""
+        self._stroke = None
+
     def draw_lines(self, stroke: Callable[[Stroke], None] | None) -> None:
         """Have a drag draw a line, and hand it over at its end; None: the mouse moves the view again."""
         self._stroke = stroke

@@ -15,6 +15,7 @@ from leukoscope.pipeline import reclassify
 from .._napari import camera
 from .._state import Session, session_of
 from ..background import in_background
+from ..docks import Docked
 from ..notify import reporting_errors, say
 from ..settings import user_settings
 from .layer import EditLayers
@@ -36,7 +37,7 @@ _CUT = "Draw a line across a cell, from outside to outside. Cut again to stop."
 _JOIN = "Draw a line from one cell to the other. Join again to stop."
 
 
-class OutlinesWidget(QWidget):
+class OutlinesWidget(Docked):
     """Opens an editable window of a case's outlines and commits what was drawn; one step for undo.
 
     Parameters
@@ -53,7 +54,7 @@ class OutlinesWidget(QWidget):
     """
 
     def __init__(self, napari_viewer: Any, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+        super().__init__(napari_viewer, parent)
         self.session: Session = session_of(napari_viewer)
         self.layers: EditLayers | None = None
         self.worker: Any = None
@@ -107,12 +108,15 @@ class OutlinesWidget(QWidget):
             self._slide()  # what cannot be committed is not begun
             layer, view = self.session.slide, camera(self.session.viewer)
             y, x = np.asarray(layer.world_to_data(np.asarray(view.center, float)[-2:])) + 0.5
+            if self.layers is not None and self.layers.window.changes(self.layers.edit.data).any:
+                raise SettingsError("outlines that were drawn here are not committed", "Commit or Discard them first.")
             window = Window.around(case, (float(y), float(x)))
             self.close_window()
             self._case = case
             if self.session.overlay is not None:
                 self.session.overlay.visible = False  # it shows the outlines as they were
             self.layers = EditLayers(self.session, window)
+            self.layers.edit.events.mode.connect(self._on_mode)
             self._show_state()
 
     def close_window(self) -> None:
@@ -134,7 +138,7 @@ class OutlinesWidget(QWidget):
             case, slide, device = self._case, self._slide(), user_settings().device
             reviewer = user_settings().reviewer
             changes = self.layers.window.changes(self.layers.edit.data)
-            if not changes.removed and not changes.outlines:
+            if not changes.any:
                 say("No outline was changed.")
                 return
 
@@ -164,7 +168,6 @@ class OutlinesWidget(QWidget):
 
     def _new(self) -> None:
         if self.layers is not None:
-            self._stop_lines()
             self.layers.edit.selected_label = self.layers.free_label()
             self.layers.edit.mode = "paint"
 
@@ -191,11 +194,18 @@ class OutlinesWidget(QWidget):
         self.layers.draw_lines(stroke if mine.isChecked() else None)
         self.status.setText(hint if mine.isChecked() else _OPEN)
 
+    def _on_mode(self, event: Any) -> None:
+        """Cut and join no longer once a tool of napari's is chosen: one drag must not do both."""
+        drawing = self.cut.isChecked() or self.join.isChecked()
+        if drawing and str(event.mode) != "pan_zoom":
+            self._stop_lines()
+            self.status.setText(_OPEN)
+
     def _stop_lines(self) -> None:
         for button in (self.cut, self.join):
             button.setChecked(False)
         if self.layers is not None:
-            self.layers.draw_lines(None)
+            self.layers.stop_lines()
 
     # -- state ----------------------------------------------------------------------------------------------------
 

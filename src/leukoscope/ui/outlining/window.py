@@ -52,6 +52,11 @@ class Changes(NamedTuple):
     sources: tuple[tuple[int, ...], ...]
     crumbs: int
 
+    @property
+    def any(self) -> bool:
+        """Whether anything was changed."""
+        return bool(self.removed or self.outlines)
+
 
 @dataclass(frozen=True, eq=False)
 class Window:

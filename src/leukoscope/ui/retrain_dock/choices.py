@@ -38,6 +38,7 @@ class RetrainChoices(QWidget):
         self.mode = QComboBox()
         for mode, text in MODES.items():
             self.mode.addItem(text, mode)
+        self.mode.setToolTip("The head needs few cells and little time; all of it, many cells and a GPU")
         for box in (self.model, self.mode):
             box.setMinimumContentsLength(8)  # else as wide as its longest text, whatever room there is
             box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
@@ -48,6 +49,7 @@ class RetrainChoices(QWidget):
         self.folder.setToolTip("The new model becomes a folder of its name in here")
         browse = QToolButton()
         browse.setText("…")
+        browse.setToolTip("Choose the folder for the new model")
         browse.clicked.connect(self._browse)
         self.flips = QCheckBox("Also list cells that would change class")
         self.flips.setToolTip("All cells of the cases are shown to the model for that, once")

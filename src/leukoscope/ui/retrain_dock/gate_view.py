@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QLineEdit, QVBoxLayout, QWidget
 
 from leukoscope.classification.taxonomy import TAXONOMY
 
+from ..marks import HOLDS, WORSE, marked
 from ..review_dock.rows import RowsModel
 from ..review_dock.tab import button, label, line
 from .fitted_table import FittedTable
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["GateView"]
 
 HEADERS = ("Figure, %", "Before", "After", "Change", "Cells")
-HOLDS, WORSE = "#3fa45b", "#e8001c"
 
 
 class GateView(QWidget):
@@ -72,7 +72,7 @@ class GateView(QWidget):
         else:
             said = f"Refused ({reasons}); overruled by {outcome.overruled_by}."
         self.verdict.setText(said)
-        self.verdict.setStyleSheet(f"font-weight: 600; color: {HOLDS if gate.passed else WORSE};")
+        self.verdict.setStyleSheet(marked(HOLDS if gate.passed else WORSE))
         groups = f"{gate.groups} group{'s' if gate.groups != 1 else ''}"
         self.on.setText(
             f"Measured on {gate.on}: {gate.cells:,} cells, {groups}. In brackets, 95 % intervals. The gate judges by "

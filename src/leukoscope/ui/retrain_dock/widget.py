@@ -12,6 +12,7 @@ from leukoscope.errors import LeukoscopeError, SettingsError
 
 from .._state import Session, session_of
 from ..choices import duration
+from ..docks import Docked
 from ..job import Job
 from ..notify import reporting_errors, say, show_error_line
 from ..review_dock.tab import label, line
@@ -38,7 +39,7 @@ STAGES = {
 }
 
 
-class RetrainWidget(QWidget):
+class RetrainWidget(Docked):
     """Retrains a model from reviewed cases; the new one is chosen for the next analysis.
 
     Parameters
@@ -55,7 +56,7 @@ class RetrainWidget(QWidget):
     """
 
     def __init__(self, napari_viewer: Any, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+        super().__init__(napari_viewer, parent)
         self.session: Session = session_of(napari_viewer)
         self.job: Job | None = None
         self.outcome: Outcome | None = None
@@ -83,8 +84,10 @@ class RetrainWidget(QWidget):
         self.cases = CasesView(self.session)
         self.choices = RetrainChoices()
         self.retrain = QPushButton("Retrain")
+        self.retrain.setToolTip("Learn from what is reviewed now; a gate measures before and after")
         self.retrain.clicked.connect(lambda *_: self.start())
         self.cancel = QPushButton("Cancel")
+        self.cancel.setToolTip("Write nothing; what is embedded is kept for the next time")
         self.cancel.clicked.connect(lambda *_: self._cancel())
         self.progress = QProgressBar()
         self.status = label()

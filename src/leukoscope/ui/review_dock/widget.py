@@ -7,6 +7,7 @@ from typing import Any
 from qtpy.QtWidgets import QTabWidget, QVBoxLayout, QWidget
 
 from .._state import Session, session_of
+from ..docks import Docked
 from .history_tab import HistoryTab
 from .readers_tab import ReadersTab
 from .regions_tab import RegionsTab
@@ -18,7 +19,7 @@ from .tab import Tab, label
 __all__ = ["ReviewWidget"]
 
 
-class ReviewWidget(QWidget):
+class ReviewWidget(Docked):
     """What comes after a count, and before it is signed; follows the case of a viewer.
 
     Parameters
@@ -28,7 +29,7 @@ class ReviewWidget(QWidget):
     """
 
     def __init__(self, napari_viewer: Any, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+        super().__init__(napari_viewer, parent)
         self.session: Session = session_of(napari_viewer)
         self.notice = label(bold=True)
         self.tabs = QTabWidget()
