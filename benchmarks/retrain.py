@@ -3,7 +3,8 @@
 (a) Seconds of the fit on 500 corrections, cross-validation and gate included, on embeddings of the shipped model's
 width. (b) Errors left on held-out ALL-IDB1 fields after cells of its training fields were labeled, in several orders.
 Cells are those of the prepared manifest (`leukotrain prepare`), so nothing here depends on finding them. Cells of which
-only "no blast" is known count as right when they are not called blast, and teach no more than that.
+only a part is known, such as "one of the mature classes", count as right when they are called one of these, and teach
+no more than that.
 """
 
 from __future__ import annotations
