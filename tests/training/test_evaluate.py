@@ -24,7 +24,8 @@ from leukotrain.curves import choose_threshold
 from leukotrain.data.manifest import Manifest, ManifestError, Row
 from leukotrain.evaluate import evaluate
 from leukotrain.figures import by_class, measure, unknown_labels
-from leukotrain.report import JSON, _heats, check_folder, content, worst_errors, write_report
+from leukotrain.report import JSON, _heats, content, worst_errors, write_report
+from leukotrain.space import check_writable
 
 CLASSES = ("blast", "lymphocyte", "neutrophil_band", "neutrophil_segmented", "artefact")
 
@@ -217,7 +218,7 @@ def test_nothing_to_measure_on_is_refused(lab, tmp_path):
         evaluate(model, rest, (lab,), tmp_path)
     (tmp_path / "file").write_text("")
     with pytest.raises(SettingsError, match="cannot be written"):
-        check_folder(tmp_path / "file" / "report")
+        check_writable(tmp_path / "file" / "report")
 
 
 def test_one_class_and_a_network_without_maps_still_make_a_report(lab, tmp_path, monkeypatch):

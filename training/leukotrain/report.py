@@ -27,9 +27,10 @@ from .evaluate import Evaluation, load
 from .figures import facts, source_name
 from .metrics import confusion
 from .report_plots import Cell, confusion_picture, curves_picture, figures_picture, heat_sheet, history_picture, sheet
+from .space import check_writable
 from .transforms import by_slide
 
-__all__ = ["HTML", "JSON", "check_folder", "content", "worst_errors", "write_report"]
+__all__ = ["HTML", "JSON", "content", "worst_errors", "write_report"]
 
 HTML: Final = "report.html"
 JSON: Final = "report.json"
@@ -37,22 +38,6 @@ ONLY: Final = "For research use only. Not for diagnosis."
 ERRORS: Final = 24
 EXPLAINED: Final = 6
 PACKAGES: Final = ("torch", "timm", "numpy", "scipy", "scikit-learn", "matplotlib", "pillow")
-
-
-def check_folder(folder: Path) -> None:
-    """Make a folder for a report, before hours are spent on what is to be written there.
-
-    Raises
-    ------
-    SettingsError
-        It cannot be made or written.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / JSON).touch()
-    except OSError as error:
-        cause = f"the report cannot be written there ({error.strerror})"
-        raise SettingsError(cause, "Choose another folder.", folder) from error
 
 
 def write_report(
@@ -81,7 +66,7 @@ def write_report(
     SettingsError
         The folder cannot be written.
     """
-    check_folder(folder)
+    check_writable(folder)
     values = content(model, manifest, result)
     page = _page(values, _pictures(values, model, roots, result))
     for name, text in ((JSON, json.dumps(values, indent=1, allow_nan=False) + "\n"), (HTML, page)):

@@ -42,12 +42,13 @@ def evaluate(
     from ..card import record_metrics, table
     from ..evaluate import evaluate as run
     from ..guards import slides_not_seen, trained_groups
-    from ..report import check_folder, write_report
+    from ..report import write_report
+    from ..space import check_writable
 
     classifier = load_model(model)
     other = None if sibling is None else load_model(sibling)
     if report is not None:
-        check_folder(report)
+        check_writable(report)
     cells, roots = asked(data, work, manifest, root)
     cells, kept = parted(cells, classifier)
     slides_not_seen(trained_groups(classifier.bundle), (row.group for row in cells if row.split == "test"))

@@ -29,7 +29,7 @@ from ..data.manifest import Manifest, Row
 from ..data.splits import assign
 from ..evaluate import predict
 from ..fit import fit, run_identity
-from ..guards import check_all, slides_not_seen
+from ..guards import check_all, slides_not_seen, trained_groups
 from ..settings import CanceledError, Progress, Settings
 from .flips import CaseChange, change_of, named
 from .gate import Gate, compare
@@ -81,7 +81,7 @@ def by_fit(
     manifest.check_classes()
     check_all(manifest)
     slides_not_seen(
-        (group for source in plan.bundle.training.get("groups", {}).values() for group in source),
+        trained_groups(plan.bundle),
         (group for row, group in zip(rows, groups, strict=True) if row.split == "test"),
     )
     weights, settings, folder = _start(plan, manifest, work, epochs, seed, threads, device)

@@ -14,7 +14,7 @@ from leukoscope.cases import Case
 from leukoscope.classification.bundle import read_bundle
 
 from ..data.manifest import Row
-from ..guards import slides_not_seen, whole_groups
+from ..guards import slides_not_seen, trained_groups, whole_groups
 from ..losses import allowed_matrix, fit_temperature
 from .flips import CaseChange, change_of, named
 from .gate import Gate, compare
@@ -147,9 +147,7 @@ def _on_left_out(
     """Measure on the cells of each fold with a layer that was fitted without them."""
     # The model before must not have seen them either: guard 14.
     use = np.flatnonzero(np.isin(groups, plan.unseen)).tolist()
-    slides_not_seen(
-        (g for source in plan.bundle.training.get("groups", {}).values() for g in source), groups[use].tolist()
-    )
+    slides_not_seen(trained_groups(plan.bundle), groups[use].tolist())
     one = plan.slides == 1
     return compare(
         [labels[i] for i in use],

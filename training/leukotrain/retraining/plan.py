@@ -19,7 +19,7 @@ from leukoscope.classification.taxonomy import TAXONOMY
 from leukoscope.errors import SettingsError
 
 from ..data.splits import kfold
-from ..guards import slides_not_seen
+from ..guards import slides_not_seen, trained_groups
 from .reviewed import ReviewedCase, blocks_of, choices, read_case
 
 __all__ = ["FEWEST_CELLS", "FEWEST_OF_A_NEW_CLASS", "FOLDS", "MODES", "RetrainPlan", "retrain_plan"]
@@ -186,7 +186,7 @@ def retrain_plan(
     if twice:
         name = next(case.path for case in (*learned, *held) if case.id == twice[0])
         raise SettingsError("the case is named twice", "Name each once: to learn from, or locked.", name)
-    seen = {group for groups in bundle.training.get("groups", {}).values() for group in groups}
+    seen = trained_groups(bundle)
     slides_not_seen((case.group for case in learned), (case.group for case in held))
     slides_not_seen(seen, (case.seen_in(seen) for case in held))
     for case in held:
