@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from npe2 import PluginManifest
 from qtpy.QtCore import QSize
+from qtpy.QtTest import QTest
 
 from leukoscope.ui import session_of
 from leukoscope.ui.commands import show_counts
@@ -43,6 +44,24 @@ def test_a_dock_without_room_below_the_others_becomes_a_tab(viewer: Any, height:
     assert tabify_if_tight(counts, height) is tabs
     window = viewer.window._qt_window
     assert (analyze.parent() in window.tabifiedDockWidgets(counts.parent())) is tabs
+
+
+def test_a_small_window_keeps_its_height_and_what_is_in_front_stays_there(viewer: Any) -> None:
+    window = viewer.window._qt_window
+    window.resize(1280, 800)
+    window.show()
+    QTest.qWait(100)
+    try:
+        analyze, counts = open_dock(viewer, "Analyze"), open_dock(viewer, "Counts", front=False)
+        QTest.qWait(200)
+        assert analyze.parent() in window.tabifiedDockWidgets(counts.parent())
+        assert counts.visibleRegion().isEmpty(), "behind Analyze"
+        open_dock(viewer, "Counts")
+        QTest.qWait(50)
+        assert not counts.visibleRegion().isEmpty()
+        assert window.height() == 800
+    finally:
+        window.hide()
 
 
 def test_a_bar_marks_a_text_which_keeps_the_themes_color(viewer: Any, case_dir: Path) -> None:

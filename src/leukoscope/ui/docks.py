@@ -38,6 +38,7 @@ class Docked(QWidget):
         super().__init__(parent)
         window = None if viewer is None else _window(viewer)
         self._height: int | None = None if window is None else window.height()
+        self._placed = window is None
 
     def showEvent(self, event: Any) -> None:  # noqa: N802
         """Find a place, once; where the user moves the dock later, it stays."""
@@ -45,9 +46,21 @@ class Docked(QWidget):
         dock = self.parent()
         if isinstance(dock, QDockWidget):
             dock.setWindowTitle(dock.objectName().removesuffix(_TITLE.format("")))  # what a tab has room for
-        height, self._height = self._height, None
-        if height is not None and tabify_if_tight(self, height):
-            QTimer.singleShot(0, lambda: self.window().resize(self.window().width(), height))
+        if not self._placed:
+            # Later: a window that is busy showing a dock must not have its docks rearranged.
+            QTimer.singleShot(0, self.find_place)
+
+    def find_place(self) -> None:
+        """Become a tab where there is no room, unless it was looked for before; the window keeps its height."""
+        if self._placed or self._height is None:
+            return
+        self._placed = True
+        if tabify_if_tight(self, self._height):
+            QTimer.singleShot(0, self._keep_height)
+
+    def _keep_height(self) -> None:
+        window = self.window()
+        window.resize(window.width(), self._height)
 
 
 def open_dock(viewer: Any, name: str, front: bool = True) -> Any:
@@ -74,6 +87,8 @@ def open_dock(viewer: Any, name: str, front: bool = True) -> Any:
         module, made = DOCKS[name].split(":")
         widget = getattr(import_module(f".{module}", __package__), made)(viewer)
         viewer.window.add_dock_widget(widget, name=title)
+        if _window(viewer).isVisible():
+            widget.find_place()
     dock = widget.parent()
     dock.setVisible(True)
     if front:
