@@ -22,6 +22,7 @@ from leukoscope.pipeline import case_folder
 from leukoscope.slides import Slide
 
 from ._state import session_of
+from ._ties import Ties
 from .choices import Choices, case_status, mpp_in_words, slides_in
 from .docks import Docked
 from .notify import reporting_errors
@@ -44,16 +45,12 @@ class AnalyzePane(Docked):
         self.session = session_of(napari_viewer)
         self._build()
         layers, session = self.session.viewer.layers, self.session
-        layers.events.inserted.connect(self._list_slides)
-        layers.events.removed.connect(self._list_slides)
-        session.case_changed.connect(self.show_state)
-
-        def disconnect(*_: Any) -> None:  # not a method of the widget: Qt has deleted it by the time this is called
-            session.case_changed.disconnect(self.show_state, missing_ok=True)
-            layers.events.inserted.disconnect(self._list_slides)
-            layers.events.removed.disconnect(self._list_slides)
-
-        self.destroyed.connect(disconnect)
+        self._ties = Ties(
+            self,
+            (layers.events.inserted, self._list_slides),
+            (layers.events.removed, self._list_slides),
+            (session.case_changed, self.show_state),
+        )
         self._list_slides()
 
     @property

@@ -25,6 +25,7 @@ from leukoscope.errors import LeukoscopeError
 from leukoscope.hematology import Differential, Finding, cells_to_decide, profile_names
 
 from ._state import Session, session_of
+from ._ties import Ties
 from .counts_table import CountsModel
 from .docks import Docked
 from .export import ask_and_export
@@ -59,13 +60,15 @@ class CountsWidget(Docked):
         self._timer.setSingleShot(True)
         self._timer.setInterval(REFRESH_MS)
         self._timer.timeout.connect(self.refresh)
-        self.session.case_changed.connect(self._on_case)
-        self.session.cells_added.connect(self._soon)
-        self.session.relabeled.connect(self.refresh)  # a correction shows at once
-        self.session.keys_changed.connect(self.refresh)
-        self.session.keys_changed.connect(self._say_keys)
-        self.session.logged.connect(self._name)
-        self.destroyed.connect(self._disconnect_from(self.session))
+        self._ties = Ties(
+            self,
+            (self.session.case_changed, self._on_case),
+            (self.session.cells_added, self._soon),
+            (self.session.relabeled, self.refresh),  # a correction shows at once
+            (self.session.keys_changed, self.refresh),
+            (self.session.keys_changed, self._say_keys),
+            (self.session.logged, self._name),
+        )
         self._on_case()
 
     def _build(self) -> None:
@@ -226,23 +229,6 @@ class CountsWidget(Docked):
     def _export(self) -> None:
         if self.session.case is not None:
             ask_and_export(self.session.case, self)
-
-    def _disconnect_from(self, session: Session) -> Any:
-        # not a method of the widget: Qt has deleted it by the time this is called
-        pairs = [
-            (session.case_changed, self._on_case),
-            (session.cells_added, self._soon),
-            (session.relabeled, self.refresh),
-            (session.keys_changed, self.refresh),
-            (session.keys_changed, self._say_keys),
-            (session.logged, self._name),
-        ]
-
-        def disconnect(*_: Any) -> None:
-            for signal, slot in pairs:
-                signal.disconnect(slot, missing_ok=True)
-
-        return disconnect
 
 
 def _ledger(counts: Differential) -> str:

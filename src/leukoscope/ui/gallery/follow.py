@@ -49,7 +49,7 @@ class SlideLink(QObject):
             if layer is not None:
                 layer.selected_data.events.items_changed.connect(self._on_slide)
 
-    def detach(self) -> None:
+    def detach(self, *_: Any) -> None:
         """Follow nothing."""
         if self._layer is not None:
             self._layer.selected_data.events.items_changed.disconnect(self._on_slide)

@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QMenu, QWidget
 from leukoscope.errors import LeukoscopeError
 
 from .._state import Session, session_of
+from .._ties import Ties
 from ..keys import NEXT_KEY, alike_key
 from ..notify import reporting_errors, say, show_error_line
 from ..review import go_to_next_uncertain, redo, undo
@@ -65,21 +66,14 @@ class GalleryWidget(GalleryPane):
         self.alike.left.connect(self._on_all)
         self.alike.resized.connect(self.arrange)
         self.link.picked.connect(self._on_picked)
-        pairs: list[tuple[Any, Any]] = [
+        self._ties = Ties(
+            self,
             (self.session.case_changed, self._on_case),
             (self.session.cells_added, self._on_added),
             (self.session.relabeled, self._on_relabeled),
             (self.session.keys_changed, self._on_keys),
-        ]
-        for signal, slot in pairs:
-            signal.connect(slot)
-
-        def disconnect(*_: Any) -> None:  # not a method of the widget: Qt has deleted it by the time this is called
-            for signal, slot in pairs:
-                signal.disconnect(slot, missing_ok=True)
-            self.link.detach()
-
-        self.destroyed.connect(disconnect)
+        )
+        self.destroyed.connect(self.link.detach)
 
     # -- what is shown --------------------------------------------------------------------------------------------
 

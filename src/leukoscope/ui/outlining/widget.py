@@ -14,6 +14,7 @@ from leukoscope.pipeline import reclassify
 
 from .._napari import camera
 from .._state import Session, session_of
+from .._ties import Ties
 from ..background import in_background
 from ..docks import Docked
 from ..notify import reporting_errors, say
@@ -61,14 +62,7 @@ class OutlinesWidget(Docked):
         self._case: Case | None = None
         self._build()
         layers, session = napari_viewer.layers, self.session
-        session.case_changed.connect(self._on_case)
-        layers.events.removed.connect(self._on_removed)
-
-        def disconnect(*_: Any) -> None:  # not a method of the widget: Qt has deleted it by the time this is called
-            session.case_changed.disconnect(self._on_case, missing_ok=True)
-            layers.events.removed.disconnect(self._on_removed)
-
-        self.destroyed.connect(disconnect)
+        self._ties = Ties(self, (session.case_changed, self._on_case), (layers.events.removed, self._on_removed))
         self._show_state()
 
     def _build(self) -> None:

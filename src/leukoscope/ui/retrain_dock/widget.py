@@ -11,6 +11,7 @@ from leukoscope.classification.taxonomy import BLAST, TAXONOMY
 from leukoscope.errors import LeukoscopeError, SettingsError
 
 from .._state import Session, session_of
+from .._ties import Ties
 from ..choices import duration
 from ..docks import Docked
 from ..job import Job
@@ -64,19 +65,12 @@ class RetrainWidget(Docked):
         self._strength = 0.0
         self._usable = False
         self._build()
-        pairs: list[tuple[Any, Any]] = [
+        self._ties = Ties(
+            self,
             (self.session.case_changed, self._on_case),
             (self.session.cells_added, self.cases.soon),
             (self.session.relabeled, self.cases.soon),
-        ]
-        for signal, slot in pairs:
-            signal.connect(slot)
-
-        def disconnect(*_: Any) -> None:  # not a method of the widget: Qt has deleted it by the time this is called
-            for signal, slot in pairs:
-                signal.disconnect(slot, missing_ok=True)
-
-        self.destroyed.connect(disconnect)
+        )
         self._on_case()
 
     def _build(self) -> None:

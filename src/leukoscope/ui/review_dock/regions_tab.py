@@ -11,6 +11,7 @@ from leukoscope.hematology import Dispersion, DrivingRegion, Profile, Regions, b
 
 from .._napari import camera
 from .._state import Session
+from .._ties import Ties
 from ..notify import reporting_errors, show_error_line
 from .density_layer import KINDS, density_layer, lay_density
 from .places import Counted, counted_cells, square_name
@@ -60,9 +61,7 @@ class RegionsTab(Tab):
         self.page.addWidget(
             label("Squares are named as on a chessboard, A1 at the top left. Follows the profile of the case.")
         )
-        removed = session.viewer.layers.events.removed
-        removed.connect(self._on_removed)
-        self.destroyed.connect(lambda *_: removed.disconnect(self._on_removed))
+        self._ties = Ties(self, (session.viewer.layers.events.removed, self._on_removed))
 
     def on_case(self) -> None:
         """Choose squares that suit the slide; the map went with the case before."""

@@ -7,6 +7,7 @@ from typing import Any
 from qtpy.QtWidgets import QTabWidget, QVBoxLayout, QWidget
 
 from .._state import Session, session_of
+from .._ties import Ties
 from ..docks import Docked
 from .history_tab import HistoryTab
 from .readers_tab import ReadersTab
@@ -65,21 +66,14 @@ class ReviewWidget(Docked):
 
     def _connect(self) -> None:
         session = self.session
-        pairs: list[tuple[Any, Any]] = [
+        self._ties = Ties(
+            self,
             (session.case_changed, self._on_case),
             (session.cells_added, self._on_change),
             (session.relabeled, self._on_relabeled),
             (session.logged, self._on_change),
             (session.keys_changed, self._on_change),
-        ]
-        for signal, slot in pairs:
-            signal.connect(slot)
-
-        def disconnect(*_: Any) -> None:  # not a method of the widget: Qt has deleted it by the time this is called
-            for signal, slot in pairs:
-                signal.disconnect(slot, missing_ok=True)
-
-        self.destroyed.connect(disconnect)
+        )
 
     def _on_case(self, *_: Any) -> None:
         reading = self.session.reading
