@@ -121,6 +121,18 @@ def test_a_second_viewer_has_a_case_of_its_own(open_viewer: Any, viewer: Any, ca
     assert session_of(second).case is None
 
 
+def test_the_case_that_is_shown_stays_open_when_it_is_opened_again(viewer: Any, case_dir: Path) -> None:
+    session = session_of(viewer)
+    session.open(case_dir)
+    case = session.case
+    session.open(f"{case_dir}/")
+    assert session.case is case
+    session.relabel([1], "monocyte")
+    session.read_blinded("al")
+    session.open(case_dir)
+    assert session.reading is not None, "what others said stays hidden"
+
+
 def test_the_same_case_opened_twice_is_read_only(
     open_viewer: Any, viewer: Any, case_dir: Path, notes: list[str]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,9 +12,10 @@ import pytest
 import shapely
 
 from leukoscope.cases import CellRow, open_case
-from leukoscope.errors import SettingsError
+from leukoscope.errors import CaseError, SettingsError
 from leukoscope.ui import session_of
 from leukoscope.ui._napari import camera
+from leukoscope.ui.analyze import AnalyzeWidget
 from leukoscope.ui.gallery import GalleryWidget
 from leukoscope.ui.outlining import OutlinesWidget, Window
 from leukoscope.ui.outlining.strokes import cut, join
@@ -272,6 +274,61 @@ def test_another_window_opens_only_when_nothing_drawn_would_be_lost(dock: Any, n
     dock.close_window()
     dock.begin()
     assert dock.layers is not None
+
+
+def test_nothing_takes_the_place_of_outlines_that_are_not_committed(
+    viewer: Any, dock: Any, session: Any, notes: list[str]
+) -> None:
+    case, drawn = session.case, dock.layers.edit
+    dock.layers.delete(1)
+    with pytest.raises(CaseError, match="not committed"):
+        session.open(case.path)
+    with pytest.raises(CaseError, match="not committed"):
+        session.read_blinded("al")
+    analyze = AnalyzeWidget(viewer)
+    analyze.start()
+    assert not analyze.running
+    assert "not committed" in notes[-1]
+    assert session.case is case
+    assert drawn in viewer.layers
+    dock.close_window()
+    session.read_blinded("al")
+    session.end_reading()
+
+
+def test_a_dock_that_is_opened_again_goes_on_with_what_was_drawn(viewer: Any, dock: Any, qtbot: Any) -> None:
+    case = dock.session.case
+    before = len(case)
+    dock.layers.delete(1)
+    dock.cut.click()
+    viewer.window.remove_dock_widget(dock)
+    again = OutlinesWidget(viewer)
+    viewer.window.add_dock_widget(again, name="Outlines")
+    assert again.commit.isEnabled()
+    assert not again.cut.isChecked()
+    assert committed(again, qtbot).kind == "outline"
+    assert len(case) == before - 1
+
+
+def test_outlines_that_are_taken_from_the_list_of_layers_are_let_go(viewer: Any, dock: Any, session: Any) -> None:
+    dock.layers.delete(1)
+    viewer.window.remove_dock_widget(dock)
+    viewer.layers.remove(dock.layers.edit)
+    session.read_blinded("al")
+
+
+@pytest.mark.parametrize("docked", [True, False])
+def test_a_window_closes_with_its_case(
+    viewer: Any, dock: Any, session: Any, case_dir: Path, tmp_path: Path, docked: bool
+) -> None:
+    opened, another = dock.layers, tmp_path / "another.leuko"
+    shutil.copytree(case_dir, another)
+    if not docked:
+        viewer.window.remove_dock_widget(dock)
+    session.open(another)
+    assert opened.edit not in viewer.layers
+    assert not dock.commit.isEnabled() or not docked
+    assert session.overlay.visible
 
 
 def test_a_tool_of_naparis_ends_cut_and_join(dock: Any) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from napari.layers import Layer
 from napari.layers.base import ActionType
+from psygnal import Signal
 from qtpy.QtCore import QTimer
 
 from leukoscope.cases import Case
@@ -35,6 +36,8 @@ from .review import bind_mouse
 if TYPE_CHECKING:
     import napari
 
+    from .outlining.layer import EditLayers
+
 __all__ = ["LayeredView"]
 
 LABELS_SHARE = 10.0  # outlines are read anew after ten times as long as reading them took
@@ -55,6 +58,9 @@ class LayeredView(BlindedView):
         The image, the outlines and the points. None once the user has removed them.
     """
 
+    drawing_changed = Signal()
+    """A window in which outlines are drawn anew is open, or no longer."""
+
     def __init__(self, viewer: napari.Viewer) -> None:
         super().__init__()
         self._viewer = weakref.ref(viewer)
@@ -72,6 +78,24 @@ class LayeredView(BlindedView):
         if viewer is None:
             raise RuntimeError("the viewer is closed")
         return viewer
+
+    def draw(self, drawing: EditLayers) -> None:
+        """Have outlines drawn anew, in layers of their own instead of those that show them as they were."""
+        self.drawing = drawing
+        if self.overlay is not None:
+            self.overlay.visible = False
+        self.drawing_changed.emit()
+
+    def stop_drawing(self) -> None:
+        """Show the outlines as the case has them; what was drawn and not committed is gone."""
+        drawing, self.drawing = self.drawing, None
+        if drawing is not None:
+            drawing.remove()
+            if self.overlay is not None:
+                self.overlay.visible = True
+            if self.cells is not None:
+                self.viewer.layers.selection.active = self.cells
+            self.drawing_changed.emit()
 
     def _recolor(self, ids: Sequence[int], labels: Sequence[str]) -> None:
         """Show other labels of some cells, ids ascending."""
@@ -174,6 +198,8 @@ class LayeredView(BlindedView):
         for name in ("slide", "overlay", "cells"):
             if getattr(self, name) is event.value:
                 setattr(self, name, None)
+        if self.drawing is not None and self.drawing.edit is event.value:
+            self.stop_drawing()
 
     def _on_edited(self, event: Any) -> None:
         # Moved, added or deleted by one of napari's point tools: the case knows nothing of it.

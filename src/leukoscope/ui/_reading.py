@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from leukoscope.cases import Case, Event
 from leukoscope.errors import CaseError
+
+if TYPE_CHECKING:
+    from .outlining.layer import EditLayers
 
 __all__ = ["BlindedView", "Reading"]
 
@@ -87,11 +90,14 @@ class BlindedView:
         What every view reads; during a blinded reading a `Reading`.
     busy : bool
         An analysis is writing the case.
+    drawing : EditLayers or None
+        The window whose outlines are being drawn anew.
     """
 
     def __init__(self) -> None:
         self.case: Case | None = None
         self.busy = False
+        self.drawing: EditLayers | None = None
 
     @property
     def reading(self) -> Reading | None:
@@ -104,18 +110,32 @@ class BlindedView:
         """The case with all that is known of it, during a blinded reading too."""
         return self.case if self.reading is None else self.reading.whole
 
+    def ensure_free(self) -> None:
+        """Refuse to show anything else while that would lose work: an analysis that writes, outlines not committed.
+
+        Raises
+        ------
+        CaseError
+            Saying which.
+        """
+        path = None if self.whole is None else self.whole.path
+        if self.busy:
+            raise CaseError("an analysis is running in this viewer", "Cancel it or wait for its end", path)
+        if self.drawing is not None and self.drawing.drawn:
+            remedy = "Commit or Discard them first: Outlines dock"
+            raise CaseError("outlines that were drawn are not committed", remedy, path)
+
     def read_blinded(self, name: str, hide_model: bool = False) -> None:
         """Show what a blinded reader may see, everywhere in this viewer; labels given from now on are the reader's.
 
         Raises
         ------
         CaseError
-            If the name is empty, an analysis is running, or nothing can be written. What was shown stays.
+            If the name is empty, work would be lost (`ensure_free`), or nothing can be written. What was shown stays.
         """
         whole = self.whole
         if whole is not None:
-            if self.busy:
-                raise CaseError("an analysis is running in this viewer", "Cancel it or wait for its end", whole.path)
+            self.ensure_free()
             if whole.readonly:
                 raise CaseError("the case is open for reading only", "Close it in the other program first", whole.path)
             # to layers, gallery and counts it is a case; what would tell too much it refuses by itself

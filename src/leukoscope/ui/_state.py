@@ -7,6 +7,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
@@ -14,7 +15,7 @@ from psygnal import Signal
 from leukoscope.cases import Case, Event, open_case
 from leukoscope.cases._event import by_label
 from leukoscope.classification.taxonomy import TAXONOMY
-from leukoscope.errors import CaseError, LeukoscopeError, SlideError
+from leukoscope.errors import LeukoscopeError, SlideError
 from leukoscope.slides import Slide, open_slide
 
 from ._layered import LayeredView
@@ -71,7 +72,7 @@ class Session(LayeredView):
         follow_keys(self._read_keys)
 
     def open(self, path: str | os.PathLike[str]) -> None:
-        """Open a case and show all of it: slide, outlines, cells, counts.
+        """Open a case and show all of it: slide, outlines, cells, counts; one that is open already stays open.
 
         Parameters
         ----------
@@ -81,10 +82,12 @@ class Session(LayeredView):
         Raises
         ------
         CaseError
-            If it is no case, or damaged, or an analysis is running. What was shown stays.
+            If it is no case, or damaged, or work would be lost (`ensure_free`). What was shown stays.
         """
-        if self.busy:
-            raise CaseError("an analysis is running in this viewer", "Cancel it or wait for its end", path)
+        self.ensure_free()
+        if self.whole is not None and not self.whole.readonly and Path(path).resolve() == self.whole.path.resolve():
+            self.viewer.reset_view()  # a second one would find the first in its way, and be for reading only
+            return
         case = open_case(path)
         self.show(case)
         prefer_case_reader()
@@ -126,6 +129,7 @@ class Session(LayeredView):
             if whole is not None:
                 whole.events_changed.disconnect(self._on_event)
                 whole.outlines_changed.disconnect(self._on_outlines)
+            self.stop_drawing()
             self._drop_layers()
             case.close()
             self.case_changed.emit()
@@ -211,6 +215,7 @@ class Session(LayeredView):
         self.relabeled.emit(ids)
 
     def _see(self, case: Case) -> None:
+        self.stop_drawing()
         self._case().labels_changed.disconnect(self._on_labels)
         case.labels_changed.connect(self._on_labels)
         self.case = case

@@ -65,6 +65,7 @@ class AnalyzeWidget(AnalyzePane):
             if self.session.reading is not None:  # it would close the case, and show all of it at the end
                 remedy = "End the reading first: Review dock, Readers"
                 raise SettingsError("a blinded reading is under way, and an analysis would end it", remedy)
+            self.session.ensure_free()
             slide, output, folder = self.slide, self.output, self.folder()
             if slide is None or output is None or folder is None:
                 raise SettingsError(

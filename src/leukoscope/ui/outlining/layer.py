@@ -11,8 +11,10 @@ from napari.utils import Colormap
 from .strokes import Stroke, cut, join, line_mask
 
 if TYPE_CHECKING:
+    from leukoscope.cases import Case
+
     from .._state import Session
-    from .window import Window
+    from .window import Changes, Window
 
 __all__ = ["NAME", "EditLayers"]
 
@@ -30,6 +32,8 @@ class EditLayers:
     ----------
     session : Session
         Whose viewer gets them, above the slide.
+    case : Case
+        Whose outlines they are.
     window : Window
         What they show.
 
@@ -41,15 +45,15 @@ class EditLayers:
         Looked at.
     """
 
-    def __init__(self, session: Session, window: Window) -> None:
-        self.window, self._viewer = window, session.viewer
+    def __init__(self, session: Session, case: Case, window: Window) -> None:
+        self.case, self.window, self._viewer = case, window, session.viewer
         y, x = window.origin
         scale, shift = (np.asarray(v, float) for v in (session.slide.scale, session.slide.translate))
         place = {"scale": scale, "translate": shift + scale * (y, x), "units": session.slide.units}
         self._fixed = window.locked.astype(np.uint8)
         for edge in (self._fixed, self._fixed.T):
             edge[:FRAME_PX] = edge[-FRAME_PX:] = 2
-        about = {"leukoscope": {"outlines": session.case.path if session.case else None}}
+        about = {"leukoscope": {"outlines": case.path}}
         self.edit: Any = self._viewer.add_labels(window.labels.copy(), name=NAME, opacity=0.45, metadata=about, **place)
         look = {"colormap": _GUIDE, "contrast_limits": (0, 2), "blending": "translucent", "opacity": 0.6}
         self.guide: Any = self._viewer.add_image(self._fixed.copy(), name=GUIDE, metadata=about, **look, **place)
@@ -59,12 +63,22 @@ class EditLayers:
         self.edit.mouse_drag_callbacks.append(self._on_drag)
         self._viewer.layers.selection.active = self.edit
 
+    @property
+    def drawn(self) -> bool:
+        """Whether anything was drawn that is not committed."""
+        return bool(np.any((self.edit.data != self.window.labels) & ~self.window.locked))
+
+    def changes(self) -> Changes:
+        """Compare what is drawn with what the case has, as `Window.changes` does."""
+        return self.window.changes(self.edit.data)
+
     def free_label(self) -> int:
         """Give the first label above all that are in use."""
         return int(max(self.edit.data.max(), self.window.labels.max())) + 1
 
     def remove(self) -> None:
-        """Take the layers away."""
+        """Take the layers away, and the brush first, whose circle would stay on the picture."""
+        self.edit.mode = "pan_zoom"
         for layer in (self.guide, self.edit):
             if layer in self._viewer.layers:
                 self._viewer.layers.remove(layer)

@@ -41,6 +41,8 @@ _JOIN = "Draw a line from one cell to the other. Join again to stop."
 class OutlinesWidget(Docked):
     """Opens an editable window of a case's outlines and commits what was drawn; one step for undo.
 
+    The window is the session's: a dock that was closed by mistake and is opened again finds it as it was.
+
     Parameters
     ----------
     napari_viewer : napari.Viewer
@@ -48,8 +50,6 @@ class OutlinesWidget(Docked):
 
     Attributes
     ----------
-    layers : EditLayers or None
-        The open window's.
     worker : object or None
         Commits, while one is under way.
     """
@@ -57,13 +57,15 @@ class OutlinesWidget(Docked):
     def __init__(self, napari_viewer: Any, parent: QWidget | None = None) -> None:
         super().__init__(napari_viewer, parent)
         self.session: Session = session_of(napari_viewer)
-        self.layers: EditLayers | None = None
         self.worker: Any = None
-        self._case: Case | None = None
         self._build()
-        layers, session = napari_viewer.layers, self.session
-        self._ties = Ties(self, (session.case_changed, self._on_case), (layers.events.removed, self._on_removed))
-        self._show_state()
+        self._ties = Ties(self, (self.session.drawing_changed, self._on_drawing))
+        self._on_drawing()
+
+    @property
+    def layers(self) -> EditLayers | None:
+        """The open window's."""
+        return self.session.drawing
 
     def _build(self) -> None:
         self.open = self._button("Open window here", "The part of the slide around the middle of the view", self.begin)
@@ -102,36 +104,23 @@ class OutlinesWidget(Docked):
             self._slide()  # what cannot be committed is not begun
             layer, view = self.session.slide, camera(self.session.viewer)
             y, x = np.asarray(layer.world_to_data(np.asarray(view.center, float)[-2:])) + 0.5
-            if self.layers is not None and self.layers.window.changes(self.layers.edit.data).any:
-                raise SettingsError("outlines that were drawn here are not committed", "Commit or Discard them first.")
+            self.session.ensure_free()
             window = Window.around(case, (float(y), float(x)))
             self.close_window()
-            self._case = case
-            if self.session.overlay is not None:
-                self.session.overlay.visible = False  # it shows the outlines as they were
-            self.layers = EditLayers(self.session, window)
-            self.layers.edit.events.mode.connect(self._on_mode)
-            self._show_state()
+            self.session.draw(EditLayers(self.session, case, window))
 
     def close_window(self) -> None:
         """Close the window; what was not committed is gone."""
-        if self.layers is not None:
-            layers, self.layers, self._case = self.layers, None, None
-            layers.remove()
-            if self.session.overlay is not None:
-                self.session.overlay.visible = True
-            if self.session.cells is not None:
-                self.session.viewer.layers.selection.active = self.session.cells
-        self._show_state()
+        self.session.stop_drawing()
 
     def keep(self) -> None:
         """Commit what changed, in another thread; the window closes when it is on disk, and stays open on an error."""
-        if self.layers is None or self._case is None or self.worker is not None:
+        if self.layers is None or self.worker is not None:
             return
         with reporting_errors():
-            case, slide, device = self._case, self._slide(), user_settings().device
+            case, slide, device = self.layers.case, self._slide(), user_settings().device
             reviewer = user_settings().reviewer
-            changes = self.layers.window.changes(self.layers.edit.data)
+            changes = self.layers.changes()
             if not changes.any:
                 say("No outline was changed.")
                 return
@@ -188,6 +177,12 @@ class OutlinesWidget(Docked):
         self.layers.draw_lines(stroke if mine.isChecked() else None)
         self.status.setText(hint if mine.isChecked() else _OPEN)
 
+    def _on_drawing(self) -> None:
+        if self.layers is not None:
+            self.layers.edit.events.mode.connect(self._on_mode)
+        self._stop_lines()
+        self._show_state()
+
     def _on_mode(self, event: Any) -> None:
         """Cut and join no longer once a tool of napari's is chosen: one drag must not do both."""
         drawing = self.cut.isChecked() or self.join.isChecked()
@@ -229,14 +224,4 @@ class OutlinesWidget(Docked):
         self.open.setEnabled(idle)
         for button in (self.new, self.delete, self.cut, self.join, self.commit, self.discard):
             button.setEnabled(opened and idle)
-        if not opened:
-            self._stop_lines()
         self.status.setText(text or (_OPEN if opened else _CLOSED))
-
-    def _on_case(self, *_: object) -> None:
-        if self._case is not None and self.session.case is not self._case:
-            self.close_window()  # of another case
-
-    def _on_removed(self, event: Any) -> None:
-        if self.layers is not None and event.value is self.layers.edit:
-            self.close_window()  # by hand, from the list of layers

@@ -15,6 +15,7 @@ from leukoscope.hematology import profile_names
 
 from .._state import Session
 from ..background import in_background
+from ..marks import HOLDS, marked
 from ..notify import reporting_errors, say, show_error_line
 from ..settings import user_settings
 from .hindrances import Hindrance, hindrances
@@ -30,7 +31,6 @@ REVIEWS = {
     "blasts": "all called blasts",
     "all": "all that are counted",
 }
-SIGNED = "font-weight: 600; color: #3fa45b;"
 
 
 class SignTab(Tab):
@@ -134,7 +134,7 @@ class SignTab(Tab):
             self.state.setText(f"Amendment {last.detail['number']} is open ({last.reviewer}: {last.detail['reason']}).")
         else:
             self.state.setText("Not signed.")
-        self.state.setStyleSheet(SIGNED if signed is not None else "font-weight: 600;")
+        self.state.setStyleSheet(marked(HOLDS) if signed is not None else "font-weight: 600;")
         self.signing.setVisible(signed is None)
         self.amending.setVisible(signed is not None)
         self.hinders.setText("\n".join(f"• {one.said}" for one in self.hindered) or "Nothing hinders.")
