@@ -68,6 +68,7 @@ screenshots: env
 	$(BIN)/leukoscope demo --no-show
 	$(DISPLAYED) $(BIN)/python -m leukoscope.ui.screenshot --case leukoscope-demo/sample_smear.leuko --out docs/images/viewer.png
 	$(DISPLAYED) $(BIN)/python -m leukoscope.ui.screenshot --case leukoscope-demo/sample_smear.leuko --dock cells --out docs/images/gallery.png
+	$(DISPLAYED) $(BIN)/python -m leukoscope.ui.screenshot --case leukoscope-demo/sample_smear.leuko --dock outlines --field 60 --out docs/images/outlines.png
 	$(DISPLAYED) $(BIN)/python -m leukoscope.ui.screenshot_review --case leukoscope-demo/sample_smear.leuko --out docs/images
 	$(DISPLAYED) $(BIN)/python -m leukoscope.ui.screenshot_retrain --case leukoscope-demo/sample_smear.leuko --out docs/images
 	$(BIN)/python benchmarks/raster.py

@@ -1,4 +1,4 @@
-"""A picture of a case in the viewer: ``python -m leukoscope.ui.screenshot --case DIR --out PNG [--dock cells]``."""
+"""A picture of a case in the viewer: ``python -m leukoscope.ui.screenshot --case DIR --out PNG [--dock NAME]``."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import Any
 from leukoscope.errors import LeukoscopeError
 
 __all__ = ["main", "settle", "take"]
+
+LINE_UM = 12.0  # from the middle of a cell to either end of the line that cuts it
 
 
 def take(
@@ -33,7 +35,8 @@ def take(
     field_um : float
         Height of the part of the slide that is shown, µm; the window on the place with the most blasts.
     dock : str
-        What stands beside the slide: "counts", or "cells", the gallery, with one selected.
+        What stands beside the slide: "counts"; "cells", the gallery, with one selected; or "outlines", below the
+        counts, with a line that is about to cut a cell. Nothing in the case changes.
 
     Returns
     -------
@@ -57,6 +60,8 @@ def take(
             camera(viewer).zoom = height / (field_um if session.case.mpp else field_um * 4)
         if dock == "cells":
             _show_cells(viewer)
+        elif dock == "outlines":
+            _show_outlines(viewer)
         settle()
         viewer.screenshot(str(out), canvas_only=False, flash=False)
     finally:
@@ -86,6 +91,31 @@ def _show_cells(viewer: Any) -> None:
     settle(10)
     while gallery.thumbnails.waiting:
         settle(1)
+
+
+def _show_outlines(viewer: Any) -> None:
+    """Open a window of outlines below the counts, and draw a line across the cell nearest to its middle."""
+    import numpy as np
+
+    from ._napari import camera
+    from ._state import session_of
+    from .docks import open_dock
+
+    session = session_of(viewer)
+    if session.cells is None or session.slide is None:
+        return
+    places = session.cells.data * session.cells.scale
+    nearest = places[np.argmin(np.linalg.norm(places - camera(viewer).center[-2:], axis=1))]
+    camera(viewer).center = tuple(nearest)
+    open_dock(viewer, "Counts")
+    dock = open_dock(viewer, "Outlines")
+    dock.begin()
+    dock.cut.click()
+    drawing = session.drawing
+    if drawing is not None:
+        y, x = drawing.edit.world_to_data(nearest).astype(int)
+        reach = int(LINE_UM / (session.case.mpp if session.case and session.case.mpp else 0.25))
+        drawing.show_line(((y - reach, x - reach // 6), (y + reach, x + reach // 6)))
 
 
 def _interesting(cells: Any, field_um: float) -> tuple[float, ...]:
@@ -119,7 +149,9 @@ def main(arguments: list[str] | None = None) -> int:
         "--size", nargs=2, type=int, default=(1500, 950), metavar=("WIDTH", "HEIGHT"), help="window, px"
     )
     parser.add_argument("--field", type=float, default=220.0, help="height of what is shown, µm (default 220)")
-    parser.add_argument("--dock", choices=("counts", "cells"), default="counts", help="what stands beside the slide")
+    parser.add_argument(
+        "--dock", choices=("counts", "cells", "outlines"), default="counts", help="what stands beside the slide"
+    )
     chosen = parser.parse_args(arguments)
     try:
         take(chosen.case, chosen.out, tuple(chosen.size), chosen.field, chosen.dock)

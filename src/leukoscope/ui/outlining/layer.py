@@ -120,9 +120,9 @@ class EditLayers:
         yield
         while event.type == "mouse_move":
             last = self._pixel(event.position)
-            self._show_line((first, last))
+            self.show_line((first, last))
             yield
-        self._show_line(None)
+        self.show_line(None)
         if first != last and self._stroke is not None:
             self._stroke((first, last))
 
@@ -130,7 +130,8 @@ class EditLayers:
         y, x = np.round(self.edit.world_to_data(position)).astype(int)
         return int(y), int(x)
 
-    def _show_line(self, stroke: Stroke | None) -> None:
+    def show_line(self, stroke: Stroke | None) -> None:
+        """Show the line that is being drawn; None: no longer."""
         shown = self._fixed.copy()
         if stroke is not None:
             shown[line_mask(shown.shape, stroke)] = 2
