@@ -233,7 +233,8 @@ class CountsWidget(Docked):
 
 def _ledger(counts: Differential) -> str:
     left_out = [entry for entry in counts.ledger if entry.count]
-    lines = [f"{entry.count} {counts.taxonomy.name(entry.label).lower()}: {entry.reason}" for entry in left_out]
+    name = counts.taxonomy.name
+    lines = [f"{name(entry.label).lower()} {entry.count:,} ({entry.reason})" for entry in left_out]
     ratio = counts.erythroblasts_per_100
     if ratio:
         lines.append(f"{ratio:.1f} erythroblasts per 100 leukocytes")
