@@ -14,6 +14,7 @@ from timm.models.convnext import ConvNeXt
 
 from leukoscope.classification.networks import build
 from leukoscope.errors import LeukoscopeError, SettingsError
+from leukotrain import space
 from leukotrain.fcmae import (
     FCMAE,
     Pretraining,
@@ -212,6 +213,15 @@ def test_pretraining_that_cannot_be_is_refused(pixels, changed, tmp_path):
     with pytest.raises(SettingsError):
         pretrain(pixels, replace(TINY, **changed), tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_disk_without_room_is_told_before_the_first_epoch(tmp_path, monkeypatch):
+    monkeypatch.setattr(space.shutil, "disk_usage", lambda at: type("Usage", (), {"free": 10_000_000})())
+    begun = []
+    crops = np.zeros((4, 32, 32, 3), np.uint8)
+    with pytest.raises(LeukoscopeError, match="checkpoints take up to"):
+        pretrain(crops, Pretraining(size=32, epochs=1, batch=2, device="cpu"), tmp_path, begun.append)
+    assert not begun
 
 
 def test_crops_with_outlines_are_taken_as_they_are_cached(tmp_path):

@@ -21,7 +21,8 @@ from torch import nn
 from leukoscope.classification.device import resolve_device
 from leukoscope.errors import LeukoscopeError, SettingsError
 
-from ..checkpoint import moments, restore_moments
+from ..checkpoint import bytes_needed, moments, restore_moments
+from ..space import check_space
 from ..transforms import plain
 from .network import FCMAE, STEM, check_encoder, default_patch, export_encoder, make_encoder, random_visible
 
@@ -114,7 +115,8 @@ def pretrain(
     SettingsError
         Crops of the wrong kind.
     LeukoscopeError
-        The folder's checkpoint is damaged or of another run, or the loss is no number any more.
+        The folder's checkpoint is damaged or of another run, its disk has no room for one, or the loss is no number any
+        more.
     """
     if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[-1] not in (3, 4) or not len(pixels):
         raise SettingsError(f"crops are {pixels.dtype} {pixels.shape}", "Give uint8 (n, height, width, 3 or 4).")
@@ -123,6 +125,7 @@ def pretrain(
     device = resolve_device(settings.device)
     torch.manual_seed(settings.seed)
     network = FCMAE(make_encoder(settings.architecture), patch, settings.width).to(device).train()
+    check_space(folder, bytes_needed(network), "the checkpoints")
     decayed = [p for p in network.parameters() if p.ndim > 1]
     others = [p for p in network.parameters() if p.ndim <= 1]
     optimizer = torch.optim.AdamW(

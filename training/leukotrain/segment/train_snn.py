@@ -15,7 +15,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from leukoscope.segmentation.spike.gate import gate_blocks
 from leukoscope.segmentation.spike.unet import SpikingUNet
-from leukotrain.checkpoint import moments, restore_moments
+from leukotrain.checkpoint import bytes_needed, moments, restore_moments
+from leukotrain.space import check_space
 
 from .bank import Canvas
 from .scenes import SceneMaker
@@ -108,9 +109,15 @@ def train_snn(
     -------
     SpikingUNet
         With batch norm; `folded()` gives the one to ship.
+
+    Raises
+    ------
+    LeukoscopeError
+        The disk has no room for the checkpoints.
     """
     torch.manual_seed(seed)
     unet = network(channels, steps)
+    check_space(out, bytes_needed(unet), "the checkpoints")
     if start is not None:
         unet.load_state_dict(_weights(load_file(start)))
     optimizer = torch.optim.AdamW(unet.parameters(), lr=rate, weight_decay=1e-3)
