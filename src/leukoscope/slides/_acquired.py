@@ -27,6 +27,10 @@ _PROPERTIES = (
     "philips.DICOM_ACQUISITION_DATETIME", "tiff.DateTime",
 )  # fmt: skip
 
+# what makers call an image, its pixels, their numbers across and down, and the image's date
+_OME = ("Image", "Pixels", "SizeX", "SizeY", "AcquisitionDate")
+_LEICA = ("image", "pixels", "sizeX", "sizeY", "creationDate")
+
 
 def day_of(text: object) -> datetime.date | None:
     """Read the day at the beginning of a text.
@@ -70,11 +74,11 @@ def tiff_day(tif: tifffile.TiffFile, page: Any) -> datetime.date | None:
     if tif.is_svs:
         said += re.findall(r"\|\s*Date\s*=\s*([^|]+)", frame.description or "")[:1]
     elif tif.is_ome:
-        said += _ome_days(tif.ome_metadata or "", frame.imagewidth, frame.imagelength)
+        said += _xml_days(tif.ome_metadata or "", _OME, frame.imagewidth, frame.imagelength)
     elif tif.is_philips:
         said += re.findall(r'Name="DICOM_ACQUISITION_DATETIME"[^>]*>\s*"?(\d{8})', tif.philips_metadata or "")[:1]
     elif tif.is_scn:
-        said += re.findall(r"<creationDate>([^<]+)</creationDate>", tif.scn_metadata or "")[:1]
+        said += _xml_days(tif.scn_metadata or "", _LEICA, frame.imagewidth, frame.imagelength)
     return _first((*said, frame.tags.valueof("DateTime", "")))
 
 
@@ -87,17 +91,18 @@ def _first(said: Iterable[object]) -> datetime.date | None:
     return next((day for one in said if (day := day_of(one))), None)
 
 
-def _ome_days(xml: str, width: int, height: int) -> list[str]:
-    """AcquisitionDate of the images with these sizes."""
+def _xml_days(xml: str, names: tuple[str, str, str, str, str], width: int, height: int) -> list[str]:
+    """Give the dates of the images with these sizes: a file's macro image has its own."""
     try:
         root = ElementTree.fromstring(xml)  # noqa: S314  # expat refuses entity bombs since 2.4.1
     except ElementTree.ParseError:
         return []
-    size = {"SizeX": str(width), "SizeY": str(height)}
+    image, pixels, across, down, day = names
+    size = {across: str(width), down: str(height)}
     return [
         date.text
-        for image in root.iterfind("{*}Image")
-        if any(size.items() <= pixels.attrib.items() for pixels in image.iterfind("{*}Pixels"))
-        for date in image.iterfind("{*}AcquisitionDate")
+        for found in root.iterfind(f".//{{*}}{image}")
+        if any(size.items() <= each.attrib.items() for each in found.iterfind(f"{{*}}{pixels}"))
+        for date in found.iterfind(f"{{*}}{day}")
         if date.text
     ]
