@@ -17,6 +17,7 @@ from smears import small_smear, write_ome_tiff
 
 from leukoscope import open_slide
 from leukoscope.cases import Case, CellRow, RunSettings, SlideInfo
+from leukoscope.classification import load_model
 from leukoscope.segmentation import Masks, outlines
 
 os.environ["NAPARI_CONFIG"] = ""  # tests neither read nor write the user's napari settings
@@ -92,6 +93,19 @@ def case_dir(finished_case: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(finished_case, tmp_path / "smear.leuko"))
 
 
+@pytest.fixture(scope="session")
+def classified_case(smear: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A case that says it was made with the shipped model; not to be written."""
+    folder = tmp_path_factory.mktemp("classified") / "smear.leuko"
+    return drawn_case(smear, folder, model="blood", model_fingerprint=load_model("blood", device="cpu").fingerprint)
+
+
+@pytest.fixture
+def classified_dir(classified_case: Path, tmp_path: Path) -> Path:
+    """A copy of it that a test may write."""
+    return Path(shutil.copytree(classified_case, tmp_path / "classified" / "smear.leuko"))
+
+
 @pytest.fixture(scope="module")
 def open_viewer(qapp: Any) -> Iterator[Callable[[], Any]]:
     """Make viewers that stay hidden and are closed at the end of the module; a viewer takes a second to make."""
@@ -136,6 +150,38 @@ def viewer(shared_viewer: Any, qapp: Any) -> Iterator[Any]:
         shared_viewer.window.remove_dock_widget(dock)
         dock.deleteLater()
     shared_viewer.layers.clear()
+    qapp.processEvents()
+
+
+@pytest.fixture
+def session(viewer: Any, case_dir: Path) -> Any:
+    """What the viewer shows: the case of the small smear, unless a module has another."""
+    from leukoscope.ui import session_of
+
+    session = session_of(viewer)
+    session.open(case_dir)
+    return session
+
+
+def in_own_window(dock: Any, width: int, height: int) -> Any:
+    """Show a dock in a window of its own: those of the tests' viewers stay hidden."""
+    from qtpy.QtWidgets import QApplication
+
+    window = dock.parent()
+    window.setFloating(True)
+    window.resize(width, height)
+    window.show()
+    QApplication.processEvents()
+    return dock
+
+
+def close_for_good(viewer: Any, dock: Any, qapp: Any) -> None:
+    """Close a dock, and have Qt delete it now."""
+    window = dock.parent()
+    viewer.window.remove_dock_widget(dock)
+    for widget in (window, dock):
+        widget.deleteLater()
+    qapp.sendPostedEvents(None, 52)  # QEvent.DeferredDelete
     qapp.processEvents()
 
 

@@ -16,6 +16,8 @@ from leukoscope.ui.counts_table import CountsModel
 from leukoscope.ui.export import ExportDialog, export
 from leukoscope.ui.interval_bar import IntervalBar
 
+from .conftest import close_for_good
+
 
 @pytest.fixture
 def counts(viewer: Any, case_dir: Path) -> Any:
@@ -63,15 +65,10 @@ def test_it_is_empty_without_a_case(viewer: Any) -> None:
     assert not dock.undo.isEnabled()
 
 
-def test_a_dock_that_is_closed_no_longer_listens(viewer: Any, case_dir: Path, qapp: Any) -> None:
-    session = session_of(viewer)
-    session.open(case_dir)
+def test_a_dock_that_is_closed_no_longer_listens(viewer: Any, session: Any, qapp: Any) -> None:
     dock = show_counts(viewer)
     assert dock.refresh in session.relabeled
-    viewer.window.remove_dock_widget(dock)
-    dock.deleteLater()
-    qapp.sendPostedEvents(None, 52)  # QEvent.DeferredDelete
-    qapp.processEvents()
+    close_for_good(viewer, dock, qapp)
     assert dock.refresh not in session.relabeled
     assert dock._on_case not in session.case_changed
     session.relabel([1], "blast")

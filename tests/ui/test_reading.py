@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,18 +10,10 @@ import pytest
 from leukoscope.cases import Case
 from leukoscope.classification.taxonomy import TAXONOMY
 from leukoscope.errors import CaseError
-from leukoscope.ui import session_of
 from leukoscope.ui._reading import _OF_THE_READER, _TELLS_NOTHING
 from leukoscope.ui.commands import export_case, show_counts, show_gallery
 from leukoscope.ui.overlay import rgba
 from leukoscope.ui.why import why_this_class
-
-
-@pytest.fixture
-def session(viewer: Any, case_dir: Path) -> Any:
-    session = session_of(viewer)
-    session.open(case_dir)
-    return session
 
 
 def shown(session: Any) -> list[str]:

@@ -30,7 +30,7 @@ from leukoscope.ui.settings import prefer_model, user_settings
 from leukotrain.retraining.gate import Figure, Gate
 from leukotrain.settings import CanceledError
 
-from .conftest import MPP, drawn, drawn_case
+from .conftest import MPP, drawn, drawn_case, in_own_window
 
 
 @pytest.fixture(scope="module")
@@ -63,14 +63,8 @@ def session(viewer: Any, cases: list[Path]) -> Any:
 
 @pytest.fixture
 def dock(viewer: Any, session: Any, tmp_path: Path) -> Any:
-    """The dock, in a window of its own."""
-    dock = show_retrain(viewer)
-    window = dock.parent()
-    window.setFloating(True)
-    window.resize(560, 800)
-    window.show()
+    dock = in_own_window(show_retrain(viewer), 560, 800)
     dock.choices.folder.setText(str(tmp_path / "models"))
-    QApplication.processEvents()
     yield dock
     prefer_model(Path("blood"))
 

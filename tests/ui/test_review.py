@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 from napari.utils.shortcuts import default_shortcuts
 
 from leukoscope import open_case
@@ -24,13 +23,6 @@ def press(layer: Any, key: str) -> None:
 
 def point_at(viewer: Any, layer: Any, row: int | None) -> None:
     viewer.cursor.position = (-50.0, -50.0) if row is None else layer.data_to_world(layer.data[row])
-
-
-@pytest.fixture
-def session(viewer: Any, case_dir: Path) -> Any:
-    session = session_of(viewer)
-    session.open(case_dir)
-    return session
 
 
 def test_the_cell_under_the_mouse_gets_the_label(viewer: Any, session: Any, case_dir: Path) -> None:

@@ -9,26 +9,16 @@ import numpy as np
 import pytest
 
 from leukoscope import open_slide
-from leukoscope.classification import load_model
 from leukoscope.errors import LeukoscopeError
 from leukoscope.pipeline import explain_cell
 from leukoscope.ui import session_of
 from leukoscope.ui.why import why_this_class
 
-from .conftest import drawn_case
-
-
-@pytest.fixture(scope="module")
-def classified(smear: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A case that says it was made with the shipped model."""
-    folder = tmp_path_factory.mktemp("why") / "smear.leuko"
-    return drawn_case(smear, folder, model="blood", model_fingerprint=load_model("blood", device="cpu").fingerprint)
-
 
 @pytest.fixture
-def session(viewer: Any, classified: Path) -> Any:
+def session(viewer: Any, classified_dir: Path) -> Any:
     session = session_of(viewer)
-    session.open(classified)
+    session.open(classified_dir)
     return session
 
 

@@ -9,23 +9,17 @@ import numpy as np
 import pytest
 from qtpy.QtCore import QPoint
 from qtpy.QtGui import QImage
-from qtpy.QtWidgets import QApplication
 
 from leukoscope.ui import session_of
 from leukoscope.ui.commands import show_gallery
+
+from ..conftest import in_own_window
 
 CELLS = 12
 
 
 def shown(viewer: Any) -> Any:
-    """Open the dock, in a window of its own: those of the tests' viewers stay hidden."""
-    gallery = show_gallery(viewer)
-    dock = gallery.parent()
-    dock.setFloating(True)
-    dock.resize(480, 620)
-    dock.show()
-    QApplication.processEvents()
-    return gallery
+    return in_own_window(show_gallery(viewer), 480, 620)
 
 
 @pytest.fixture(autouse=True)

@@ -13,6 +13,7 @@ from qtpy.QtTest import QTest
 from leukoscope import open_case
 from leukoscope.ui import session_of
 
+from ..conftest import close_for_good
 from .conftest import cells, choose, label, picture, shown
 
 
@@ -142,12 +143,7 @@ def test_cells_at_the_edge_are_shown_on_gray() -> None:
 def test_a_closed_dock_neither_listens_nor_reads(viewer: Any, gallery: Any, qapp: Any) -> None:
     session, reader = gallery.session, gallery.thumbnails._reader
     assert gallery._on_relabeled in session.relabeled
-    dock = gallery.parent()
-    viewer.window.remove_dock_widget(gallery)
-    dock.deleteLater()
-    gallery.deleteLater()
-    qapp.sendPostedEvents(None, 52)  # QEvent.DeferredDelete
-    qapp.processEvents()
+    close_for_good(viewer, gallery, qapp)
     assert gallery._on_relabeled not in session.relabeled
     assert reader.read is None
     for thread in reader._threads:
