@@ -59,7 +59,7 @@ def test_each_undoes_his_own(case):
     assert case.undo() is None
     assert two.labels([1]) == {1: "lymphocyte"}
     case.relabel(1, "blast", "mk")
-    one.redo()  # what others did since does not take it from him
+    one.redo()  # what others did since does not take it away
     assert one.labels([1]) == {1: "smudge"}
     case.close()
 
@@ -106,7 +106,7 @@ def test_two_readers_are_compared_and_their_differences_decided(case):
     event = case.relabel(1, "blast", "mk", adjudicates=("mk", "al"))
     assert event.detail["adjudicates"] == ["al", "mk"]
     again = case.compare("al", "mk")
-    assert again.labels_b == found.labels_a  # what mk decided later is not what he read
+    assert again.labels_b == found.labels_a  # what mk decided later is not what they read
     assert (again.disagreements, again.undecided, again.adjudicated) == ((1, 2), (2,), {1: "blast"})
     assert case.labels([1]) == {1: "blast"}
     assert case.readers == ("al", "bo", "mk")

@@ -351,7 +351,7 @@ def test_roll_ups_and_own_classes_are_blasts_everywhere(many, own):
     assert many.prevalence.percent == many.differential(profile).blast_percent
     many.relabel(37, "promyelocyte", "mk")
     many.undo()
-    other = many.second_reader("al")  # nothing of what he says is a review
+    other = many.second_reader("al")  # nothing of what they say is a review
     other.relabel(38, "promyelocyte")
     many.edit_outlines([], [replace(many_row(many), label="myelocyte")])
     with pytest.raises(CaseError, match="Review all 26 that are labeled as blasts"):

@@ -1,4 +1,4 @@
-"""A blinded reading: what the reader may not see is seen nowhere in the viewer, and what he says changes nothing."""
+"""A blinded reading: what the reader may not see is seen nowhere in the viewer, and what they say changes nothing."""
 
 from __future__ import annotations
 

@@ -65,9 +65,9 @@ class ComparedCase(OutlinedCase):
         Parameters
         ----------
         name : str
-            His name. Going on under the same name goes on with his readings.
+            The reader's name. Going on under the same name goes on with the same readings.
         hide_model : bool
-            Keep the model's labels from him, too.
+            Keep the model's labels from the reader, too.
 
         Raises
         ------
@@ -76,7 +76,7 @@ class ComparedCase(OutlinedCase):
         """
         line = one_line(name)
         if not line:
-            raise CaseError("a second reader needs a name", "Give one: his labels are kept under it.", self.path)
+            raise CaseError("a second reader needs a name", "Give one: the labels are kept under it.", self.path)
         return SecondReader(self, line, hide_model)
 
     @property
@@ -110,8 +110,8 @@ class ComparedCase(OutlinedCase):
     def read_by(self, name: str) -> dict[int, str]:
         """Return what somebody said of the shown cells, by id, whether or not the case shows it.
 
-        That is a blinded reader's labels; of somebody who was none, the latest he gave each cell as a reviewer and did
-        not take back, without those that adjudicated between others.
+        That is a blinded reader's labels; of somebody who was none, the latest given to each cell as a reviewer and not
+        taken back, without those that adjudicated between others.
         """
         with self._store.mutex:
             hand = self._review.readers.get(name)

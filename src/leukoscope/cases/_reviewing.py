@@ -106,7 +106,7 @@ class ReviewedCase(CaseReader):
         return self._step("redo", reviewer)
 
     def _step(self, kind: str, reviewer: str | None, hand: Hand | None = None, unread: str = "") -> Event | None:
-        """Undo or redo, for the shared hand or a reader's; `unread` is for him what the model said."""
+        """Undo or redo, for the shared hand or a reader's; `unread` stands for what the model said."""
         with self._store.mutex:
             target = (hand or self._review.shared).next(kind)
             if target is None or self._shown is None:

@@ -77,7 +77,7 @@ class SampledCase(ComparedCase):
     def draw_sample(
         self, n: int, seed: int, profile: str | Profile | None = None, reviewer: str | None = None
     ) -> Sample:
-        """Draw cells at random for review; the draw is an event, so that nobody draws until he likes what he gets.
+        """Draw cells at random for review; the draw is an event, so that nobody draws until they like what they get.
 
         They are drawn, without replacement, from the shown cells whose class **by the model** the profile counts, and
         from those that the model could not name ("unidentified"): without these the sample would be of easy cells only.

@@ -1,4 +1,4 @@
-"""A second reader's view of a case: his own labels, and nobody else's."""
+"""A second reader's view of a case: their own labels, and nobody else's."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ __all__ = ["SecondReader"]
 class SecondReader:
     """A case in the eyes of a reader who is not told what others said. Made by `Case.second_reader`.
 
-    It has what a view needs of a case, under the same names. His labels are events of the kind "read": they are on disk
-    when a call returns, undone and redone by himself alone, carried to the cells of a new analysis, and they change
+    It has what a view needs of a case, under the same names. The labels are events of the kind "read": they are on disk
+    when a call returns, undone and redone by the reader alone, carried to the cells of a new analysis, and they change
     nothing of what the case shows.
 
     Parameters
@@ -36,12 +36,12 @@ class SecondReader:
     name : str
         The reader's.
     hide_model : bool
-        Keep the model's labels and probabilities from him, too: a cell that he has not read is "unidentified".
+        Keep the model's labels and probabilities from the reader, too: a cell not read yet is "unidentified".
 
     Attributes
     ----------
     labels_changed : Signal
-        Dict of id to label, of the cells that he read.
+        Dict of id to label, of the cells that were read.
     """
 
     labels_changed: ClassVar[Signal] = Signal(object, description="dict of id to label, of the cells that changed")
@@ -61,42 +61,42 @@ class SecondReader:
 
     @property
     def read(self) -> dict[int, str]:
-        """The label of each shown cell that he has read."""
+        """The label of each shown cell that the reader has read."""
         with self.case._store.mutex:
             return {cell: event.label for cell, event in sorted(self.case._review.reviewed(self._hand).items())}
 
     @property
     def cells(self) -> pd.DataFrame:
-        """The shown cells as he may see them: as `Case.cells`, but ``source`` is "hidden" where nothing is told."""
+        """The shown cells as the reader may see them: as `Case.cells`, but ``source`` is "hidden" where nothing is told."""
         return self._told(self.case._cells_by(self._hand))
 
     @property
     def all_cells(self) -> pd.DataFrame:
-        """The shown and the removed cells as he may see them: as `Case.all_cells`."""
+        """The shown and the removed cells as the reader may see them: as `Case.all_cells`."""
         return self._told(self.case._all_cells_by(self._hand))
 
     def _told(self, table: pd.DataFrame) -> pd.DataFrame:
         if self.hide_model:
             told = [name for name in table.columns if name in ("probability", "entropy") or name.startswith("p_")]
-            table[told] = float("nan")  # for cells that he has read, too: they would tell him what the model said
+            table[told] = float("nan")  # for cells that were read, too: they would tell what the model said
             unread = table["source"] == "model"
             table.loc[unread, "label"] = UNIDENTIFIED
             table.loc[unread, "source"] = "hidden"
         return table
 
     def labels(self, ids: Iterable[int] | int) -> dict[int, str]:
-        """Return the labels of these shown cells as he may see them, by id."""
+        """Return the labels of these shown cells as the reader may see them, by id."""
         with self.case._store.mutex:
             return self.case._labels_by(self.case._known(ids), self._hand, self._unread)
 
     def reviewed(self, ids: Iterable[int] | int) -> dict[int, Event | None]:
-        """Return his reading of each of these shown cells, by id; None where he has not read it."""
+        """Return the reader's reading of each of these shown cells, by id; None where there is none."""
         with self.case._store.mutex:
             hand = self._hand
             return {cell: self.case._review.label(cell, hand) for cell in self.case._known(ids)}
 
     def counts(self) -> dict[str, int]:
-        """Return how many shown cells have each label, as he may see them."""
+        """Return how many shown cells have each label, as the reader may see them."""
         if not self.hide_model:
             return self.case._counts_by(self._hand)
         with self.case._store.mutex:
@@ -106,7 +106,7 @@ class SecondReader:
         return {label: found[label] for label in self.case.taxonomy.order(found) if found[label]}
 
     def differential(self, profile: str | Profile | None = None) -> Differential:
-        """Count the shown cells as he may see them."""
+        """Count the shown cells as the reader may see them."""
         return self.case.count(self.counts(), profile)
 
     def relabel(self, ids: Iterable[int] | int, label: str) -> Event:
@@ -122,12 +122,12 @@ class SecondReader:
         return self._tell(self.case._tell_all(told))[0]
 
     def confirm(self, ids: Iterable[int] | int) -> tuple[Event, ...]:
-        """Say that cells are what they are labeled in his view; one event for each label, all of them or none.
+        """Say that cells are what they are labeled in the reader's view; one event for each label, all of them or none.
 
         Raises
         ------
         CaseError
-            As `relabel`; also if the model's label of one is kept from him.
+            As `relabel`; also if the model's label of one is kept from the reader.
         """
         with self.case._store.mutex:
             labels = self.labels(ids)
@@ -140,11 +140,11 @@ class SecondReader:
         return self._tell(self.case._tell_all(told))
 
     def undo(self) -> Event | None:
-        """Take back his latest reading that stands; None where there is none."""
+        """Take back the reader's latest reading that stands; None where there is none."""
         return self._step("undo")
 
     def redo(self) -> Event | None:
-        """Bring back what he undid last; None where there is nothing, or he has read on since."""
+        """Bring back what the reader undid last; None where there is nothing, or more was read since."""
         return self._step("redo")
 
     def _step(self, kind: str) -> Event | None:
@@ -153,7 +153,7 @@ class SecondReader:
 
     @property
     def _unread(self) -> str:
-        """What a cell is to him that he has not read; the model's label where it is empty. His events say no more."""
+        """What a cell not yet read is to the reader; the model's label where it is empty. The events say no more."""
         return UNIDENTIFIED if self.hide_model else ""
 
     def _reading(self, ids: Iterable[int] | int, label: str) -> Event:
