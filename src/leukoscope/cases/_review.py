@@ -68,10 +68,10 @@ class Hand:
 class Review:
     """The reviewers' labels, recomputed from the events alone.
 
-    Relabels are one hand's, whoever made them: that is what the case shows. A blinded reader's labels ("read") are
-    a hand of their own. A carry moves the stacks of all of them to the cells of another run: undo and redo reach through it, and
-    act on the cell that took the old one's place. A cell that found no counterpart keeps its stacks as an orphan, and a
-    later run may find it again. A cell that was drawn anew keeps its stacks, under the new id.
+    Relabels are one hand's, whoever made them: that is what the case shows. A blinded reader's labels ("read") are a
+    hand of their own. A carry moves the stacks of all of them to the cells of another run: undo and redo reach through
+    it, and act on the cell that took the old one's place. A cell that found no counterpart keeps its stacks as an
+    orphan, and a later run may find it again. A cell that was drawn anew keeps its stacks, under the new id.
 
     Attributes
     ----------

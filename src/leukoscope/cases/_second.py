@@ -67,7 +67,7 @@ class SecondReader:
 
     @property
     def cells(self) -> pd.DataFrame:
-        """The shown cells as the reader may see them: as `Case.cells`, but ``source`` is "hidden" where nothing is told."""
+        """The shown cells as the reader may see them: as `Case.cells`, but ``source`` is "hidden" where all is."""
         return self._told(self.case._cells_by(self._hand))
 
     @property
