@@ -67,7 +67,7 @@ class SecondReader:
 
     @property
     def cells(self) -> pd.DataFrame:
-        """The shown cells as the reader may see them: as `Case.cells`, but ``source`` is "hidden" where all is."""
+        """The shown cells as the reader may see them: as `Case.cells`, ``source`` "hidden" where nothing is told."""
         return self._told(self.case._cells_by(self._hand))
 
     @property
