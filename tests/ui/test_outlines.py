@@ -331,6 +331,13 @@ def test_a_window_closes_with_its_case(
     assert session.overlay.visible
 
 
+def test_napari_asks_before_it_closes_over_an_open_window(viewer: Any, dock: Any) -> None:
+    asks = viewer.window._task_status_manager.get_status
+    assert any("outlines" in line for line in asks())
+    dock.close_window()
+    assert asks() == []
+
+
 def test_a_tool_of_naparis_ends_cut_and_join(dock: Any) -> None:
     dock.cut.click()
     assert "line across" in dock.status.text()

@@ -17,6 +17,7 @@ from qtpy.QtCore import QTimer
 from leukoscope.cases import Case
 
 from ._in_sight import PointsInSight
+from ._napari import ask_before_closing
 from ._reading import BlindedView
 from .layers import (
     LayerData,
@@ -84,6 +85,9 @@ class LayeredView(BlindedView):
         self.drawing = drawing
         if self.overlay is not None:
             self.overlay.visible = False
+        self._free_to_close = ask_before_closing(
+            self.viewer, "a window of outlines is open; commit what was drawn in it"
+        )
         self.drawing_changed.emit()
 
     def stop_drawing(self) -> None:
@@ -91,6 +95,7 @@ class LayeredView(BlindedView):
         drawing, self.drawing = self.drawing, None
         if drawing is not None:
             drawing.remove()
+            self._free_to_close()
             if self.overlay is not None:
                 self.overlay.visible = True
             if self.cells is not None:
