@@ -7,6 +7,7 @@ import io
 import logging
 import os
 import sys
+from typing import Final
 
 import typer
 from rich.console import Console
@@ -14,6 +15,8 @@ from rich.console import Console
 from leukoscope.errors import LeukoscopeError
 
 __all__ = ["guarded", "say_error"]
+
+INTERRUPTED: Final = 130  # as shells count it: 128 and the number of SIGINT
 
 
 def guarded(application: typer.Typer) -> None:
@@ -34,9 +37,10 @@ def guarded(application: typer.Typer) -> None:
     except LeukoscopeError as error:
         say_error(error)
         sys.exit(2)
-    except KeyboardInterrupt:
-        _print("Interrupted. What was finished is kept: the same command goes on from there.")
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:  # typer makes that of Ctrl+C, and says nothing
+            _print("Interrupted. What was finished is kept: the same command goes on from there.")
+        raise
     except Exception as error:
         if debug:
             raise
