@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from leukoscope.cases import Case
+from leukoscope.errors import SettingsError
 
 from .retraining.flips import CaseChange, Flip
 from .retraining.gate import MARGIN, Figure, Gate, GateRefusedError
@@ -106,6 +107,10 @@ def retrain(
     out, started = Path(out), time.monotonic()
     check_out(out, plan)
     chosen = model_name(name, plan.bundle.name)
+    if balance and plan.mode != "head":
+        raise SettingsError(
+            "only the head is fitted with balance", "Leave it out: mode full draws rare classes more often."
+        )
     tell = Tell(progress, cancel)
     how: dict[str, Any]
     if plan.mode == "head":

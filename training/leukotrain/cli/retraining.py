@@ -54,7 +54,7 @@ def retrain(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     work: Work = WORK,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the cells at most (mode full).")] = 4,
-    seed: Annotated[int, typer.Option(min=0, help="Of all randomness (mode full).")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of all randomness (mode full).")] = 0,
     threads: Annotated[int, typer.Option(min=1, help="Processor threads (mode full).")] = 2,
 ) -> None:
     """Retrain a model from reviewed cases, and write it if a gate shows that it is no worse."""

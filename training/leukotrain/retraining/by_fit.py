@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,15 +15,18 @@ from typing import Any, Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from leukoscope.cases import Case
 from leukoscope.classification import Classifier, load_model
 from leukoscope.classification.bundle import read_bundle, write_bundle
-from leukoscope.errors import SettingsError
+from leukoscope.classification.networks import sketch
+from leukoscope.errors import LeukoscopeError, SettingsError
 from leukoscope.pipeline import CanceledError as PipelineCanceledError
 from leukoscope.pipeline._cells import ask_cells
 
+from ..checkpoint import bytes_needed
 from ..data.cache import load_crops
 from ..data.importers.qupath import cut_slide
 from ..data.manifest import Manifest, Row
@@ -31,6 +35,7 @@ from ..evaluate import predict
 from ..fit import fit, run_identity
 from ..guards import check_all, slides_not_seen, trained_groups
 from ..settings import CanceledError, Progress, Settings
+from ..space import check_space
 from .flips import CaseChange, change_of, named
 from .gate import Gate, compare
 from .layer import last_layer, with_layer
@@ -76,6 +81,8 @@ def by_fit(
     if work is None:
         with TemporaryDirectory() as temporary:
             return by_fit(plan, flips, device, Path(temporary), epochs, seed, threads, tell, ready)
+    network = sketch(plan.bundle.architecture, len(plan.classes), plan.bundle.crop.size)
+    check_space(work, bytes_needed(network), "the checkpoints")
     rows, labels, groups = _cut(plan, work, seed, tell, ready)
     manifest = Manifest(rows)
     manifest.check_classes()
@@ -101,7 +108,9 @@ def by_fit(
         manifest, crops, plan.classes, spec, settings, folder, after_epoch, progress=fitting, cancel=tell.cancel
     )
     fresh = replace(plan.bundle, classes=plan.classes, folder=None, fingerprint="")
-    new = load_model(write_bundle(folder / "bundle", fresh, fitted.weights, "Not measured yet.\n"), device)
+    with _writing(folder / "bundle") as made:
+        write_bundle(made, fresh, fitted.weights, "Not measured yet.\n")
+    new = load_model(made, device)
     old = load_model(plan.model, device)
     at = [i for i, row in enumerate(rows) if row.split == "test"]
     tested = [rows[i] for i in at]
@@ -169,10 +178,11 @@ def _start(
         name, old = last_layer(bundle, weights)
         weights = with_layer(weights, name, old.extended(len(plan.new_classes)))
     first = work / f"first-{bundle.fingerprint}-{len(plan.classes)}.safetensors"
-    work.mkdir(parents=True, exist_ok=True)
-    partial = first.with_suffix(".partial")
-    save_file({key: tensor.contiguous() for key, tensor in weights.items()}, partial)
-    partial.replace(first)
+    with _writing(first):
+        work.mkdir(parents=True, exist_ok=True)
+        partial = first.with_suffix(".partial")
+        save_file({key: tensor.contiguous() for key, tensor in weights.items()}, partial)
+        partial.replace(first)
     count = Counter(row.split for row in manifest)["train"]
     batch = max(1, min(32, count))
     settings = Settings(
@@ -192,6 +202,16 @@ def _start(
     )
     run = json.dumps(run_identity(manifest, plan.classes, bundle.crop, settings), sort_keys=True)
     return weights, settings, work / f"retrain-{bundle.name}-{hashlib.sha256(run.encode()).hexdigest()[:16]}"
+
+
+@contextmanager
+def _writing(target: Path) -> Iterator[Path]:
+    """Say in one line that a file of the work folder cannot be written: somebody else may fill the disk meanwhile."""
+    try:
+        yield target
+    except (OSError, SafetensorError) as error:
+        remedy = "Make room, or choose another work folder; finished epochs are kept."
+        raise LeukoscopeError(f"cannot be written ({error})", remedy, target) from error
 
 
 def _measure(

@@ -160,7 +160,7 @@ def compare(
     Gate
         With reasons where the model after is worse: of macro-F1 over the classes that both know, and of the sensitivity
         and specificity for blasts, one fell by more than `MARGIN`, or by less with the whole interval of the change
-        below 0. Or where fewer than `FEWEST_TO_JUDGE` cells are there to say.
+        below 0. Or where fewer than `FEWEST_TO_JUDGE` cells are there to say, or only of one label.
     """
     known = {name: i for i, name in enumerate(classes)}
     truth = np.array([_class_of(label, known) for label in labels], np.int64)
@@ -202,6 +202,8 @@ def compare(
     reasons = [f"{f.name} {f.before[0]:.3f} before, {f.after[0]:.3f} after" for f in figures if f.judged and f.worse]
     if len(labels) < FEWEST_TO_JUDGE:
         reasons.append(f"only {len(labels)} cells to measure on, and it takes {FEWEST_TO_JUDGE}")
+    if len(set(labels)) == 1:  # then what calls every cell that is never worse
+        reasons.append(f"all cells to measure on are {labels[0]}, and what becomes of others is not measured")
     said = list(notes)
     if not blast.any() and blast_at >= 0:
         said.append("No blasts among these cells: what the new model does with blasts is not measured.")

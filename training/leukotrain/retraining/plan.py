@@ -19,7 +19,8 @@ from leukoscope.classification.taxonomy import TAXONOMY
 from leukoscope.errors import SettingsError
 
 from ..data.splits import kfold
-from ..guards import slides_not_seen, trained_groups
+from ..guards import trained_groups
+from .asked import check_mapping, check_moved, check_slides
 from .reviewed import ReviewedCase, blocks_of, choices, read_case
 
 __all__ = ["FEWEST_CELLS", "FEWEST_OF_A_NEW_CLASS", "FOLDS", "MODES", "RetrainPlan", "retrain_plan"]
@@ -165,7 +166,7 @@ def retrain_plan(
     Raises
     ------
     SettingsError
-        No such mode, a case named twice, no case, or too few reviewed cells.
+        No such mode, a case or slide named twice, no case, a name that nothing has, or too few reviewed cells.
     GuardError
         A locked slide is also learned from, or the model was trained on it (guard 14).
     CaseError, BundleError
@@ -186,9 +187,10 @@ def retrain_plan(
     if twice:
         name = next(case.path for case in (*learned, *held) if case.id == twice[0])
         raise SettingsError("the case is named twice", "Name each once: to learn from, or locked.", name)
+    check_mapping(mapping or {}, bundle.classes, (*learned, *held))
+    check_moved(moved, (*learned, *held))
     seen = trained_groups(bundle)
-    slides_not_seen((case.group for case in learned), (case.group for case in held))
-    slides_not_seen(seen, (case.seen_in(seen) for case in held))
+    check_slides(learned, held, seen)
     for case in held:
         if not len(case):
             raise SettingsError("no cell of the locked case was reviewed", "Review some, or leave it out.", case.path)
@@ -226,6 +228,15 @@ def _judged(cases: Sequence[ReviewedCase], bundle: Bundle, mode: str) -> tuple[l
         else:
             few = f"too few of {label}, a class that the model does not know"
             notes.append(f"{_cells(labels[label])}: {few} ({FEWEST_OF_A_NEW_CLASS} are needed); left out.")
+    if len(labels) == 1:
+        (only,) = labels
+        if mode == "full":
+            raise SettingsError(f"all reviewed cells are of one class, {only}", "Confirm or correct some of others.")
+        notes.append(f"All reviewed cells are of one class, {only}: of other classes the model learns nothing.")
+    disputed = sum(case.disputed for case in cases)
+    if disputed:
+        differ = "that two readers call differently: the label that the case shows, the last, counts"
+        notes.append(f"{_cells(disputed)} {differ}. Review, Readers goes through them.")
     left = sum(case.unidentified for case in cases)
     if left:
         notes.append(f"{_cells(left)} that a reviewer left unidentified: left out, for they teach nothing.")

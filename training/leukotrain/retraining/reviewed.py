@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any, Final
 
@@ -50,6 +52,10 @@ class ReviewedCase:
         The fingerprint of the case's model.
     names : tuple of str
         What the slide is called, and its fields, without their files' endings.
+    own : tuple of str
+        Classes that the case has beside the taxonomy's.
+    disputed : int
+        Reviewed cells on which two readers differ, and of which nobody decided.
     """
 
     path: Path
@@ -65,6 +71,8 @@ class ReviewedCase:
     unidentified: int
     model: str
     names: tuple[str, ...] = ()
+    own: tuple[str, ...] = ()
+    disputed: int = 0
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -163,7 +171,18 @@ def read_case(case: Case | Path, mapping: Mapping[str, str] | None = None, slide
         int((reviewed["label"] == UNIDENTIFIED).sum()),
         case.settings.model_fingerprint,
         (case.slide.name, *(Path(field.name).stem for field in case.slide.fields)),
+        tuple(label for label in case.taxonomy if label not in TAXONOMY),
+        len(_undecided(case) & {*chosen["cell_id"].tolist()}),
     )
+
+
+def _undecided(case: Case) -> set[int]:
+    """Find the cells on which any two readers differ, and of which nobody decided."""
+    cells: set[int] = set()
+    for pair in combinations(case.readers, 2):
+        with suppress(CaseError):  # one of them labeled cells that are gone
+            cells.update(case.compare(*pair).undecided)
+    return cells
 
 
 def blocks_of(places: NDArray[np.floating[Any]], count: int = BLOCKS) -> NDArray[np.int64]:

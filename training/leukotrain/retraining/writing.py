@@ -17,6 +17,7 @@ from leukoscope.classification.load import SHIPPED
 from leukoscope.errors import SettingsError
 
 from ..card import card
+from ..space import check_space
 from .gate import Gate
 from .plan import RetrainPlan
 from .reviewed import ReviewedCase
@@ -32,12 +33,19 @@ def check_out(out: Path, plan: RetrainPlan) -> None:
     Raises
     ------
     SettingsError
+        It would take the place of something else.
+    LeukoscopeError
+        It cannot be written, or there is no room.
     """
     folder = plan.bundle.folder
     if (folder is not None and out.resolve() == folder.resolve()) or out.resolve().parent == SHIPPED.resolve():
         raise SettingsError("the new model would take the place of the old one", "Choose another folder.", out)
     if out.exists() and not ((out / "model.json").is_file() or (out.is_dir() and not any(out.iterdir()))):
         raise SettingsError("holds something that is no bundle", "Choose another folder.", out)
+    if folder is not None:  # the new one takes about as much as the old one
+        check_space(
+            out.absolute().parent, sum(file.stat().st_size for file in folder.iterdir()), "the new model's files"
+        )
 
 
 def model_name(name: str | None, parent: str) -> str:
