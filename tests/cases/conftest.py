@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import uuid
+from dataclasses import replace
+
 import pytest
 import shapely
 
@@ -46,5 +49,17 @@ def case(tmp_path, slide, settings, make_cell):
         run = case.begin_run(settings, 2)
         case.add_block(run, 0, [make_cell(100, 100), make_cell(200, 100, 0.1)])
         case.add_block(run, 1, [make_cell(300, 100), make_cell(400, 100, 0.2)])
+        case.finish_run(run, "completed")
+        yield case
+
+
+@pytest.fixture
+def same_case(tmp_path, slide, settings, make_cell, monkeypatch):
+    """A case whose id is always the same: blast, lymphocyte, blast, unidentified."""
+    monkeypatch.setattr(uuid, "uuid4", lambda: uuid.UUID(int=7))
+    with Case.create(tmp_path / "smear.leuko", slide, settings) as case:
+        run = case.begin_run(settings, 1)
+        low = replace(make_cell(400, 100, 0.4), label="unidentified")
+        case.add_block(run, 0, [make_cell(100, 100), make_cell(200, 100, 0.1, nucleus=False), make_cell(300, 100), low])
         case.finish_run(run, "completed")
         yield case

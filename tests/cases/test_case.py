@@ -13,15 +13,12 @@ from leukoscope.cases import Case, RunStatus, open_case
 from leukoscope.classification.taxonomy import CellClass
 from leukoscope.errors import CaseError, SettingsError
 
+from .on_a_file import reopened
+
 COLUMNS = [
     *("cell_id", "x", "y", "x_um", "y_um", "area_um2", "nucleus_area_um2", "label", "source", "probability", "entropy"),
     *("p_blast", "p_lymphocyte", "p_monocyte", "reviewed_by", "reviewed_at", "model", "segmenter"),
 ]
-
-
-def reopened(case):
-    case.close()
-    return open_case(case.path)
 
 
 def test_cells_have_the_columns_of_cells_csv(case):

@@ -32,18 +32,16 @@ GOLDEN = Path(__file__).parent / "golden"
 
 
 @pytest.fixture
-def same_case(tmp_path, slide, settings, make_cell, monkeypatch):
-    """A case whose id and times are always the same."""
-    monkeypatch.setattr(uuid, "uuid4", lambda: uuid.UUID(int=7))
+def same_time(monkeypatch):
     monkeypatch.setattr(log, "now", lambda: "2026-01-02T03:04:05.678+00:00")
-    with Case.create(tmp_path / "smear.leuko", slide, settings) as case:
-        run = case.begin_run(settings, 1)
-        low = replace(make_cell(400, 100, 0.4), label="unidentified")
-        case.add_block(run, 0, [make_cell(100, 100), make_cell(200, 100, 0.1, nucleus=False), make_cell(300, 100), low])
-        case.finish_run(run, "completed")
-        case.relabel(1, "monocyte", "mk, MD")
-        case.relabel(2, "erythroblast", '=HYPERLINK("x")')
-        yield case
+
+
+@pytest.fixture
+def same_case(same_time, same_case):
+    """A case whose id and times are always the same, two of its cells corrected."""
+    same_case.relabel(1, "monocyte", "mk, MD")
+    same_case.relabel(2, "erythroblast", '=HYPERLINK("x")')
+    return same_case
 
 
 @pytest.mark.parametrize("name", ["cells.csv", "counts.csv", "cells.geojson"])

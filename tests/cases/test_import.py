@@ -23,18 +23,6 @@ from leukoscope.errors import CaseError
 GOLDEN = Path(__file__).parent / "golden"
 
 
-@pytest.fixture
-def same_case(tmp_path, slide, settings, make_cell, monkeypatch):
-    """A case whose id is always the same: blast, lymphocyte, blast, unidentified."""
-    monkeypatch.setattr(uuid, "uuid4", lambda: uuid.UUID(int=7))
-    with Case.create(tmp_path / "smear.leuko", slide, settings) as case:
-        run = case.begin_run(settings, 1)
-        low = replace(make_cell(400, 100, 0.4), label="unidentified")
-        case.add_block(run, 0, [make_cell(100, 100), make_cell(200, 100, 0.1, nucleus=False), make_cell(300, 100), low])
-        case.finish_run(run, "completed")
-        yield case
-
-
 def exported(case):
     return json.loads(case.export(csv=False, geojson=True)["cells.geojson"].read_text(encoding="utf-8"))
 

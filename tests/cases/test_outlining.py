@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import shapely
 import zarr
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import initialize, invariant, rule
 
-from leukoscope.cases import Case, CellRow, Drawn, RunSettings, SlideInfo, open_case
-from leukoscope.cases._review import Review
+from leukoscope.cases import CellRow, Drawn, RunSettings, open_case
 from leukoscope.errors import CaseError
 
-
-def reopened(case):
-    case.close()
-    return open_case(case.path)
+from .on_a_file import FEW_STEPS, OnAFile, reopened
 
 
 def test_a_redrawn_cell_has_a_new_id_and_keeps_what_was_said_of_it(case, make_cell):
@@ -228,14 +220,12 @@ LABELS = ("blast", "lymphocyte")
 PICK = st.lists(st.integers(0, 99), min_size=1, max_size=3)
 
 
-class DrawnFile(RuleBasedStateMachine):
+class DrawnFile(OnAFile):
     """Relabels, edits, undo, redo and restarts in any order, against the whole state written down after each."""
 
     @initialize()
     def begin(self):
-        self.folder = Path(tempfile.mkdtemp())
-        slide = SlideInfo("s", "s", "f", ((100, 1000),))
-        self.case = Case.create(self.folder / "s.leuko", slide, RunSettings("none", "none"))
+        self.create()
         run = self.case.begin_run(RunSettings("none", "none"), 1)
         self.case.add_block(run, 0, [self.row(i, "blast") for i in range(4)])
         self.case.finish_run(run, "completed")
@@ -307,17 +297,10 @@ class DrawnFile(RuleBasedStateMachine):
         assert list(self.case.outlines()) == sorted(state)
         assert sum(self.case.counts().values()) == len(self.case) == len(state)
         assert self.case.last_id == self.last
-        again = Review()
-        for event in self.case.events:
-            again.apply(event)
+        again = self.replayed()
         assert again.reviewed() == self.case._review.reviewed()
         assert again.edits.hidden == self.case._review.edits.hidden
 
-    def teardown(self):
-        if hasattr(self, "case"):
-            self.case.close()
-            shutil.rmtree(self.folder)
 
-
-DrawnFile.TestCase.settings = hypothesis_settings(deadline=None, max_examples=12, stateful_step_count=16)
+DrawnFile.TestCase.settings = FEW_STEPS
 TestDrawnFile = DrawnFile.TestCase

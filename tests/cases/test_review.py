@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import initialize, invariant, rule
 
-from leukoscope.cases import Case, CellRow, RunSettings, SlideInfo, open_case
+from leukoscope.cases import CellRow, RunSettings
 from leukoscope.cases._review import Review
 from leukoscope.cases.records import Carried, Event
 from leukoscope.errors import CaseError
+
+from .on_a_file import FEW_STEPS, OnAFile, reopened
 
 LABELS = ["blast", "lymphocyte", "monocyte", "smudge"]
 IDS = st.lists(st.integers(1, 6), min_size=1, unique=True)
@@ -98,15 +97,13 @@ def test_a_carry_only_renames_cells(before, after, places):
     assert shown(review, range(11, 17)) == {names[cell]: label for cell, label in model.now.items()}
 
 
-class ReviewedFile(RuleBasedStateMachine):
+class ReviewedFile(OnAFile):
     """Reviewers, restarts and new analyses, in any order, on a real file."""
 
     @initialize()
     def begin(self):
-        self.folder = Path(tempfile.mkdtemp())
+        self.create()
         self.runs = 0
-        slide = SlideInfo("s", "s", "f", ((100, 1000),))
-        self.case = Case.create(self.folder / "s.leuko", slide, RunSettings("none", "none"))
         self.analyze()
         self.model = Snapshots(self.case.labels(range(1, 7)))
         self.readers = {name: Snapshots(self.model.now) for name in ("al", "bo")}
@@ -155,8 +152,7 @@ class ReviewedFile(RuleBasedStateMachine):
 
     @rule()
     def restart(self):
-        self.case.close()
-        self.case = open_case(self.case.path)
+        self.case = reopened(self.case)
 
     @rule()
     def analyze_again(self):
@@ -172,19 +168,12 @@ class ReviewedFile(RuleBasedStateMachine):
                 assert reader.labels(range(1, 7)) == model.now
                 assert reader.cells["label"].tolist() == [model.now[cell] for cell in range(1, 7)]
                 assert sum(reader.counts().values()) == 6
-            again = Review()
-            for event in self.case.events:
-                again.apply(event)
+            again = self.replayed()
             assert again.reviewed() == self.case._review.reviewed()
             assert again.readers == self.case._review.readers
 
-    def teardown(self):
-        if hasattr(self, "case"):
-            self.case.close()
-            shutil.rmtree(self.folder)
 
-
-ReviewedFile.TestCase.settings = settings(deadline=None, max_examples=12, stateful_step_count=16)
+ReviewedFile.TestCase.settings = FEW_STEPS
 TestReviewedFile = ReviewedFile.TestCase
 
 

@@ -8,28 +8,17 @@ import numpy as np
 import pytest
 import torch
 from smears import small_smear
+from spiking import untrained
 
 from leukoscope.errors import SettingsError
 from leukoscope.segmentation import get_segmenter
 from leukoscope.segmentation.base import white_point
-from leukoscope.segmentation.spike import SpikeRaster, SpikeSegmenter, SpikingUNet, spike_raster
+from leukoscope.segmentation.spike import SpikeRaster, SpikeSegmenter, spike_raster
 from leukoscope.segmentation.spike.coding import DENSITY_STEP, optical_density
 from leukoscope.segmentation.spike.gate import gate_blocks
 from leukoscope.segmentation.spike.unet import LAYERS
 
 GLASS = np.full((100, 90, 3), 235, np.uint8)
-
-
-def untrained() -> SpikeSegmenter:
-    """Stand in for `spike-snn`: a network whose weights are chance, so that every layer fires."""
-    torch.manual_seed(0)
-    network = SpikingUNet((4, 6, 8))
-    for name, parameter in network.named_parameters():
-        parameter.data *= 3 if name.endswith("weight") else 1
-    network = network.folded()
-    segmenter = SpikeSegmenter("snn", "cpu")
-    segmenter._snn = network
-    return segmenter
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
+from spiking import untrained
 
-from leukoscope.segmentation.spike import SpikeSegmenter, SpikingUNet, spike_edges, spike_raster
+from leukoscope.segmentation.spike import spike_edges, spike_raster
 from leukoscope.ui import session_of
 from leukoscope.ui._napari import camera
 from leukoscope.ui.spikes import EDGES_NAME, tile_in_view
@@ -17,15 +17,7 @@ from leukoscope.ui.spikes import EDGES_NAME, tile_in_view
 
 @pytest.fixture(scope="module")
 def segmenter() -> Any:
-    """Stand in for `spike-snn`: a network whose weights are chance, so that every layer fires."""
-    torch.manual_seed(0)
-    network = SpikingUNet((4, 6, 8))
-    for name, parameter in network.named_parameters():
-        parameter.data *= 3 if name.endswith("weight") else 1
-    network = network.folded()
-    segmenter = SpikeSegmenter("snn", "cpu")
-    segmenter._snn = network
-    return segmenter
+    return untrained()
 
 
 @pytest.fixture
