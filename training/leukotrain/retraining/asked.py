@@ -64,13 +64,13 @@ def check_slides(learned: Sequence[ReviewedCase], held: Sequence[ReviewedCase], 
     Raises
     ------
     SettingsError
-        Two cases of one use are of one slide: parts of it that are kept apart would share its cells.
+        Reviewed cells of two cases of one use are of one slide: parts that are kept apart would share them.
     GuardError
         Guard 14.
     """
     for cases in (learned, held):
         first: dict[str, ReviewedCase] = {}
-        for case in cases:
+        for case in filter(len, cases):
             other = first.setdefault(case.group, case)
             if other is not case:
                 remedy = "Leave one of them out: their cells would count twice."

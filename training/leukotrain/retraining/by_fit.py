@@ -104,9 +104,13 @@ def by_fit(
 
     spec = plan.bundle.crop
     crops = load_crops(manifest, (work,), spec, work)
-    fitted = fit(
-        manifest, crops, plan.classes, spec, settings, folder, after_epoch, progress=fitting, cancel=tell.cancel
-    )
+    before = torch.get_num_threads()
+    try:
+        fitted = fit(
+            manifest, crops, plan.classes, spec, settings, folder, after_epoch, progress=fitting, cancel=tell.cancel
+        )
+    finally:
+        torch.set_num_threads(before)  # the process may go on to other work: a viewer does
     fresh = replace(plan.bundle, classes=plan.classes, folder=None, fingerprint="")
     with _writing(folder / "bundle") as made:
         write_bundle(made, fresh, fitted.weights, "Not measured yet.\n")

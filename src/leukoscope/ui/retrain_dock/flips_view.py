@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QScrollArea, QVBoxLayout, QWidget
 
 from leukoscope.classification.taxonomy import TAXONOMY
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from .bench import Outcome
 
 __all__ = ["FlipsView"]
+
+OTHERS = 96  # px, for what would change in other cases
 
 
 class FlipsView(QWidget):
@@ -41,11 +43,16 @@ class FlipsView(QWidget):
         self.table.clicked.connect(lambda index: self._go(index.row()))
         self.gallery = button("Show them in Cells", self._to_gallery, "Only the cells that would change class")
         self.others = label()
+        self.rest = QScrollArea()  # a line a case, and there may be many
+        self.rest.setFrameShape(QScrollArea.Shape.NoFrame)
+        self.rest.setWidgetResizable(True)
+        self.rest.setMaximumHeight(OTHERS)
+        self.rest.setWidget(self.others)
         layout = QVBoxLayout(self)
         layout.addWidget(self.said)
         layout.addWidget(self.table, stretch=1)
         layout.addWidget(self.gallery)
-        layout.addWidget(self.others)
+        layout.addWidget(self.rest)
         self.change: CaseChange | None = None
         self.show_outcome(None)
 
@@ -82,8 +89,8 @@ class FlipsView(QWidget):
         else:
             said = "This case was not compared: it was not among those chosen, or changes were not asked for."
         self.said.setText(said)
-        self.others.setText(" ".join(" ".join(change.lines()[:1]) for change in changes.values()))
-        self.others.setVisible(bool(changes))
+        self.others.setText("\n".join(change.lines()[0] for change in changes.values()))
+        self.rest.setVisible(bool(changes))
 
     def _go(self, row: int) -> None:
         layer = self.session.cells

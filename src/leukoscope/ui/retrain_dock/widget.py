@@ -39,6 +39,12 @@ STAGES = {
     "gate": "Asking both models about every cell",
 }
 
+STEPS = {"head": "steps", "full": "steps; dots: cells left out"}
+CANCELED = {
+    "head": "Canceled; nothing was written. What is embedded is kept.",
+    "full": "Canceled; no model was written. Finished epochs are kept: under the same name it goes on from there.",
+}
+
 
 class RetrainWidget(Docked):
     """Retrains a model from reviewed cases; the new one is chosen for the next analysis.
@@ -81,13 +87,13 @@ class RetrainWidget(Docked):
         self.retrain.setToolTip("Learn from what is reviewed now; a gate measures before and after")
         self.retrain.clicked.connect(lambda *_: self.start())
         self.cancel = QPushButton("Cancel")
-        self.cancel.setToolTip("Write nothing; what is embedded is kept for the next time")
+        self.cancel.setToolTip("Write no model; what is embedded, and finished epochs, are kept for the next time")
         self.cancel.clicked.connect(lambda *_: self._cancel())
         self.progress = QProgressBar()
         self.status = label()
         color = TAXONOMY.color(BLAST)
         self.search = CurvePlot("Loss of cells left out", "near the old model … far from it", "#56b4e9")
-        self.fit = CurvePlot("Loss of the fit", "steps", color)
+        self.fit = CurvePlot("Loss of the fit", STEPS["head"], color)
         self.gate = GateView()
         self.gate.overruled.connect(self._overrule)
         self.flips = FlipsView(self.session)
@@ -183,6 +189,7 @@ class RetrainWidget(Docked):
         self.search.clear()
         self.fit.clear()
         self.search.setVisible(wish.mode == "head")
+        self.fit.along = STEPS[wish.mode]
         self.status.setText("Starting: reading the cases and the model…")
         self.progress.setRange(0, 0)
         job = self.job = Job(
@@ -191,7 +198,7 @@ class RetrainWidget(Docked):
         job.advanced.connect(self._on_advanced)
         job.done.connect(self._on_done)
         job.failed.connect(self._on_failed)
-        job.canceled.connect(lambda: self.status.setText("Canceled; nothing was written. What is embedded is kept."))
+        job.canceled.connect(lambda: self.status.setText(CANCELED[wish.mode]))
         job.ended.connect(self._on_ended)
         if not overrule:
             self.outcome = None
@@ -214,10 +221,10 @@ class RetrainWidget(Docked):
                 self.search.add(-math.log10(at.strength), at.left_out, new_line=again)
                 self._strength = at.strength
             elif at.stage == "fit":
-                if at.loss is not None:
-                    self.fit.add(at.done, at.loss)
-                if at.left_out is not None:
+                if at.left_out is not None:  # an epoch's end; its mean loss is no step's
                     self.fit.mark(at.done, at.left_out)
+                elif at.loss is not None:
+                    self.fit.add(at.done, at.loss)
         done, total, at = said[-1]
         self.progress.setRange(0, total)
         self.progress.setValue(done)
