@@ -175,6 +175,18 @@ def in_own_window(dock: Any, width: int, height: int) -> Any:
     return dock
 
 
+def claims(widget: Any, key: Any, held: Any = None) -> bool:
+    """Tell whether a widget keeps a key from the shortcuts of the window, as Qt asks it before."""
+    from qtpy.QtCore import QEvent, Qt
+    from qtpy.QtGui import QKeyEvent
+    from qtpy.QtWidgets import QApplication
+
+    event = QKeyEvent(QEvent.Type.ShortcutOverride, key, held or Qt.KeyboardModifier.NoModifier)
+    event.ignore()
+    QApplication.sendEvent(widget, event)
+    return event.isAccepted()
+
+
 def close_for_good(viewer: Any, dock: Any, qapp: Any) -> None:
     """Close a dock, and have Qt delete it now."""
     window = dock.parent()

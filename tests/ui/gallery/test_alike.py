@@ -224,6 +224,6 @@ def test_likeness_is_not_kept_as_the_order(gallery: Any, qtbot: Any, kept: dict[
     assert kept["sort"] == "uncertainty"
     gallery.controls.sort.setCurrentIndex(gallery.controls.sort.findData("size"))
     assert gallery.controls.order["by"] == "size"
-    gallery._show_all()
+    gallery.show_all()
     assert gallery.controls.order["by"] == "size"
     assert len(cells(gallery)) == 12

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from qtpy.QtCore import QEvent, QMimeData, QPoint, QPointF, Qt
-from qtpy.QtGui import QDragEnterEvent, QDropEvent, QKeyEvent, QMouseEvent
+from qtpy.QtGui import QDragEnterEvent, QDropEvent, QMouseEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
@@ -18,6 +18,7 @@ from leukoscope.ui.commands import show_counts
 from leukoscope.ui.gallery.grid import MIME
 from leukoscope.ui.overlay import rgba
 
+from ..conftest import claims
 from .conftest import cells, center, choose, chosen, label, picture
 
 
@@ -173,16 +174,10 @@ def test_other_drops_are_refused(gallery: Any) -> None:
 
 
 def test_our_keys_are_claimed_only_here(gallery: Any) -> None:
-    def claimed(key: Any, held: Any = Qt.KeyboardModifier.NoModifier) -> bool:
-        event = QKeyEvent(QEvent.Type.ShortcutOverride, key, held)
-        event.ignore()
-        QApplication.sendEvent(gallery.grid, event)
-        return event.isAccepted()
-
-    assert claimed(Qt.Key.Key_B)
-    assert claimed(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
-    assert not claimed(Qt.Key.Key_3)
-    assert not claimed(Qt.Key.Key_B, Qt.KeyboardModifier.ControlModifier)
+    assert claims(gallery.grid, Qt.Key.Key_B)
+    assert claims(gallery.grid, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert not claims(gallery.grid, Qt.Key.Key_3)
+    assert not claims(gallery.grid, Qt.Key.Key_B, Qt.KeyboardModifier.ControlModifier)
 
 
 def test_enter_confirms_what_is_selected(gallery: Any, notes: list[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
@@ -111,6 +112,19 @@ def test_the_gallery_shows_the_disagreements_only(
     gallery = show_gallery(viewer)
     qtbot.waitUntil(lambda: gallery.model.rowCount() == 2)
     assert sorted(gallery.model.cell(i) for i in range(2)) == [2, 7]
+
+
+def test_the_gallery_shows_all_of_them_where_it_showed_cells_alike(
+    viewer: Any, readers: Any, read_twice: tuple[str, str], qtbot: Any
+) -> None:
+    gallery = show_gallery(viewer)
+    gallery.alike.number.setValue(1)
+    gallery.alike.asked = (5,)
+    gallery.alike.found.emit(np.linspace(0, 1, len(gallery.model.table)))
+    assert gallery.model.rowCount() == 1
+    readers.agreement.gallery.click()
+    qtbot.waitUntil(lambda: sorted(gallery.model.cells(np.arange(gallery.model.rowCount()))) == [2, 7])
+    assert not gallery.alike.asked
 
 
 def test_labels_given_to_them_in_the_gallery_decide(

@@ -10,6 +10,8 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
+from ..conftest import claims
+
 
 @pytest.fixture
 def sample(dock: Any) -> Any:
@@ -48,6 +50,15 @@ def test_enter_confirms_and_a_class_key_corrects_the_cell_at_hand(viewer: Any, s
     assert sample.stepper.current == cells[1]
     QTest.keyClick(sample.stepper, "Z", Qt.KeyboardModifier.ControlModifier)
     assert session.case.sample.reviewed == (cells[0],)
+
+
+def test_our_keys_are_claimed_only_here(sample: Any) -> None:
+    assert claims(sample.stepper, Qt.Key.Key_B)
+    assert claims(sample.stepper, Qt.Key.Key_Return)
+    assert claims(sample.stepper, Qt.Key.Key_Right)
+    assert claims(sample.stepper, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert not claims(sample.stepper, Qt.Key.Key_3)
+    assert not claims(sample.stepper, Qt.Key.Key_B, Qt.KeyboardModifier.ControlModifier)
 
 
 def test_the_corrected_percentage_is_the_cases(sample: Any, session: Any) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from qtpy.QtCore import (
-    QEvent,
     QItemSelection,
     QItemSelectionModel,
     QMimeData,
@@ -21,6 +21,7 @@ from qtpy.QtWidgets import QAbstractItemView
 
 from ..overlay import MARK
 from .cards import GAP, Cards
+from .claimed_keys import ClaimedKeys, pressed
 from .model import GalleryModel
 from .places import CardPlaces
 
@@ -32,10 +33,9 @@ MIME = "application/x-leukoscope-cells"
 CHOSEN = QColor(MARK)
 HOVER = QColor(255, 255, 255, 150)
 BACK = QColor("#2b2f37")
-_MODIFIERS = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.AltModifier | Qt.KeyboardModifier.MetaModifier
 
 
-class ThumbnailGrid(CardPlaces):
+class ThumbnailGrid(ClaimedKeys, CardPlaces):
     """Shows the cards of a model, row by row.
 
     Parameters
@@ -243,37 +243,13 @@ class ThumbnailGrid(CardPlaces):
         self.menu_asked.emit(event.globalPos())
         event.accept()
 
-    def event(self, event: Any) -> bool:
-        """Claim our keys before a shortcut of napari's window gets them; only while the grid has the focus."""
-        if event.type() == QEvent.Type.ShortcutOverride and self._meaning(event) is not None:
-            event.accept()
-            return True
-        return bool(super().event(event))
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802
-        """Do what a key means here."""
-        meaning = self._meaning(event)
-        if meaning is None:
-            super().keyPressEvent(event)
-            return
-        kind, what = meaning
-        (self.class_key if kind == "class" else self.command_key).emit(what)
-        event.accept()
-
     def keyboardSearch(self, text: str) -> None:  # noqa: N802
         """Letters are classes here, not the beginnings of names."""
 
-    def _meaning(self, event: QKeyEvent) -> tuple[str, str] | None:
-        key, held = event.key(), event.modifiers()
-        control = Qt.KeyboardModifier.ControlModifier
-        if held & control and key == Qt.Key.Key_Z:
-            return "command", "redo" if held & Qt.KeyboardModifier.ShiftModifier else "undo"
-        if held & _MODIFIERS:
-            return None
-        if key in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
-            return "command", "confirm"
-        letter = chr(key).lower() if Qt.Key.Key_A <= key <= Qt.Key.Key_Z else ""
-        if letter in self.keys:
-            return "class", self.keys[letter]
-        commands = {self.next_key.lower(): "next", self.alike_key: "alike"}
-        return ("command", commands[letter]) if letter and letter in commands else None
+    def _meaning(self, event: QKeyEvent) -> Callable[[], object] | None:
+        key = pressed(event)
+        if key in self.keys:
+            return partial(self.class_key.emit, self.keys[key])
+        commands = {name: name for name in ("undo", "redo", "confirm")}
+        commands |= {self.next_key.lower(): "next", self.alike_key: "alike"}
+        return partial(self.command_key.emit, commands[key]) if key and key in commands else None

@@ -59,7 +59,7 @@ class GalleryWidget(GalleryPane):
         self.chips.filtered.connect(self._rearrange)
         self.chips.dropped.connect(self.relabel)
         self.refresh.clicked.connect(self.arrange)
-        self.all.clicked.connect(self._show_all)
+        self.all.clicked.connect(self.show_all)
         self.more.clicked.connect(lambda *_: self.more_like_this())
         self.grid.menu_asked.connect(self._show_menu)
         self.alike.found.connect(self._on_alike)
@@ -150,7 +150,8 @@ class GalleryWidget(GalleryPane):
         if len(chosen):
             self.grid.scrollTo(self.model.index(int(chosen[0])))
 
-    def _show_all(self) -> None:
+    def show_all(self) -> None:
+        """Show every cell: filter by nothing, and look for none alike."""
         for chip in self.chips.chips.values():
             chip.setChecked(False)
         self.alike.leave()

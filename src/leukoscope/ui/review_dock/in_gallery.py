@@ -14,9 +14,7 @@ __all__ = ["show_in_gallery", "spans"]
 def show_in_gallery(viewer: Any, cells: Iterable[int]) -> Any:
     """Open the gallery with these cells, by id, and no others; return it."""
     gallery = show_gallery(viewer)
-    for chip in gallery.chips.chips.values():
-        chip.setChecked(False)
-    gallery.controls.clear_filters()
+    gallery.show_all()
     gallery.controls.ids.setText(spans(cells))
     return gallery
 

@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QCheckBox, QGroupBox, QLineEdit, QVBoxLayout
 from .._state import Session
 from ..notify import reporting_errors
 from .agreement_view import AgreementView
-from .stepper import Stepper
+from .stepper import CorrectingStepper
 from .tab import Tab, button, label, line
 
 __all__ = ["ReadersTab"]
@@ -30,9 +30,7 @@ class ReadersTab(Tab):
         self.end = button("End the reading", self._end, "Show the whole case again")
         self.state = label(bold=True)
         self.progress = label()
-        self.stepper = Stepper(session)
-        self.stepper.labeled.connect(self._label)
-        self.stepper.confirmed.connect(self._confirm)
+        self.stepper = CorrectingStepper(session)
         self.agreement = AgreementView(session)
         group = QGroupBox("Blinded reading")
         layout = QVBoxLayout(group)
@@ -104,11 +102,3 @@ class ReadersTab(Tab):
 
     def _end(self) -> None:
         self.session.end_reading()
-
-    def _label(self, cell: int, given: str) -> None:
-        with reporting_errors():
-            self.session.relabel([cell], given)
-
-    def _confirm(self, cell: int) -> None:
-        with reporting_errors():
-            self.session.confirm([cell])

@@ -16,7 +16,7 @@ from .._state import Session
 from ..interval_bar import IntervalBar
 from ..notify import reporting_errors, show_error_line
 from ..settings import user_settings
-from .stepper import Stepper
+from .stepper import CorrectingStepper
 from .tab import Tab, button, label, line
 
 __all__ = ["SampleTab"]
@@ -42,9 +42,7 @@ class SampleTab(Tab):
         self.about = label()
         self.progress = QProgressBar()
         self.progress.setFormat("%v of %m reviewed")
-        self.stepper = Stepper(session)
-        self.stepper.labeled.connect(self._label)
-        self.stepper.confirmed.connect(self._confirm)
+        self.stepper = CorrectingStepper(session)
         self.verdict = label(bold=True)
         self.more = label()
         color = TAXONOMY.color(BLAST)
@@ -84,14 +82,6 @@ class SampleTab(Tab):
             with reporting_errors():
                 case.draw_sample(self.number.value(), self.seed.value(), reviewer=user_settings().reviewer)
                 self.stepper.next()
-
-    def _label(self, cell: int, given: str) -> None:
-        with reporting_errors():
-            self.session.relabel([cell], given)
-
-    def _confirm(self, cell: int) -> None:
-        with reporting_errors():
-            self.session.confirm([cell])
 
     # -- what is shown --------------------------------------------------------------------------------------------
 

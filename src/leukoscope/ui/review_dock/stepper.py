@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
 
-from qtpy.QtCore import QEvent, Qt, Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QFocusEvent, QKeyEvent
 from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from .._state import Session
+from ..gallery.claimed_keys import ClaimedKeys, pressed
 from ..notify import reporting_errors
 from ..review import look_at
 from .tab import button, label
 
-__all__ = ["Stepper"]
+__all__ = ["CorrectingStepper", "Stepper"]
 
-_HELD = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.AltModifier | Qt.KeyboardModifier.MetaModifier
 _FOCUSED = "QFrame#stepper { border: 2px solid #ffd54a; border-radius: 3px; }"
 _RESTING = "QFrame#stepper { border: 2px solid palette(mid); border-radius: 3px; }"
 
 
-class Stepper(QFrame):
+class Stepper(ClaimedKeys, QFrame):
     """Goes through cells, by id, and says what a key means for the one it is at.
 
     The keys mean the cell that it is at, wherever the mouse is: that is why they are taken here, and not left to the
@@ -110,23 +110,6 @@ class Stepper(QFrame):
 
     # -- keys -----------------------------------------------------------------------------------------------------
 
-    def event(self, event: Any) -> bool:
-        """Claim our keys before a shortcut of napari's window gets them; only while this has the focus."""
-        if event.type() == QEvent.Type.ShortcutOverride and self._meaning(event) is not None:
-            event.accept()
-            return True
-        return bool(super().event(event))
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802
-        """Do what a key means here."""
-        action = self._meaning(event)
-        if action is None:
-            super().keyPressEvent(event)
-            return
-        with reporting_errors():
-            action()
-        event.accept()
-
     def focusInEvent(self, event: QFocusEvent | None) -> None:  # noqa: N802
         """Show that the keys mean this cell now."""
         self.setStyleSheet(_FOCUSED)
@@ -139,23 +122,18 @@ class Stepper(QFrame):
         self._say()
         super().focusOutEvent(event)
 
-    def _meaning(self, event: QKeyEvent) -> Any:
-        key, held = event.key(), event.modifiers()
-        if key == Qt.Key.Key_Z and held & Qt.KeyboardModifier.ControlModifier:
-            return self.session.redo if held & Qt.KeyboardModifier.ShiftModifier else self.session.undo
-        if held & _HELD:
-            return None
-        commands = {
-            Qt.Key.Key_Return: self._confirm,
-            Qt.Key.Key_Enter: self._confirm,
-            Qt.Key.Key_Right: self.next,
-            Qt.Key.Key_Left: self.previous,
+    def _meaning(self, event: QKeyEvent) -> Callable[[], object] | None:
+        key = pressed(event)
+        if key in self.session.keys:
+            return partial(self._label, self.session.keys[key])
+        commands: dict[str, Callable[[], object]] = {
+            "undo": self.session.undo,
+            "redo": self.session.redo,
+            "confirm": self._confirm,
+            "right": self.next,
+            "left": self.previous,
         }
-        if key in commands:
-            return commands[key]
-        letter = chr(key).lower() if Qt.Key.Key_A <= key <= Qt.Key.Key_Z else ""
-        given = self.session.keys.get(letter)
-        return None if given is None else lambda: self._label(given)
+        return commands.get(key)
 
     def _label(self, given: str) -> None:
         if self.current is not None:
@@ -186,3 +164,20 @@ class Stepper(QFrame):
         )
         self.hint.setText(f"{keys}; ← and → go on; Ctrl+Z undoes." if self.cells else "")
         self.hint.setVisible(bool(self.cells))
+
+
+class CorrectingStepper(Stepper):
+    """What is said of a cell goes to the case at once, or to the reading that is under way."""
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(session, parent)
+        self.labeled.connect(self._relabel)
+        self.confirmed.connect(self._mark)
+
+    def _relabel(self, cell: int, given: str) -> None:
+        with reporting_errors():
+            self.session.relabel([cell], given)
+
+    def _mark(self, cell: int) -> None:
+        with reporting_errors():
+            self.session.confirm([cell])
