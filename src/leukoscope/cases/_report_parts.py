@@ -97,3 +97,16 @@ class Report:
     name: str
     parts: tuple[Part, ...]
     foot: str
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """All that is written in it, what pictures show left out."""
+        found = [self.name, self.foot]
+        for part in self.parts:
+            if isinstance(part, Heading | Line):
+                found.append(part.text)
+            elif isinstance(part, Table):
+                found += [*part.head, *(text for row in part.rows for text in row.texts)]
+            elif isinstance(part, Examples):
+                found.append(part.name)
+        return tuple(found)

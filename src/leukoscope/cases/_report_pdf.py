@@ -18,7 +18,7 @@ from reportlab.platypus import Table as Grid
 
 from ._files import whole_file
 from ._report_parts import RESEARCH_USE, Examples, Heading, Line, Part, Picture, Report, Table
-from ._report_script import BOLD, PLAIN, markup, register_fonts, runs
+from ._report_script import BOLD, PLAIN, all_drawn, markup, register_fonts, runs
 
 __all__ = ["write_pdf"]
 
@@ -41,11 +41,17 @@ LINES = {
     "warning": ParagraphStyle("warning", TEXT, backColor=HexColor("#fde2e2"), borderPadding=2 * mm, spaceAfter=4 * mm),
 }
 
+UNDRAWN = (
+    "In square brackets: a script, or a sign, that this PDF cannot draw. The HTML report has the letters themselves."
+)
+
 
 def write_pdf(report: Report, target: Path) -> Path:
     """Write a report as PDF, whole or not at all."""
     register_fonts()
     story = [Paragraph(markup(report.name), TITLE), *(flowable for part in report.parts for flowable in _flow(part))]
+    if not all(map(all_drawn, report.texts)):
+        story.append(Paragraph(UNDRAWN, TEXT))
     with whole_file(target) as part:
         document = SimpleDocTemplate(
             str(part),

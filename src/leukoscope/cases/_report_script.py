@@ -13,7 +13,7 @@ from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.cidfonts import UnicodeCIDFont
 from reportlab.pdfbase.ttfonts import TTFont
 
-__all__ = ["BOLD", "PLAIN", "markup", "register_fonts", "runs"]
+__all__ = ["BOLD", "PLAIN", "all_drawn", "markup", "register_fonts", "runs"]
 
 PLAIN, BOLD = "DejaVuSans", "DejaVuSans-Bold"  # PDF's own fonts know no µ–≥, and no names beyond Western Europe's
 # Not embedded: PDF names them, and viewers bring glyphs for them. Nothing of them ships.
@@ -41,12 +41,12 @@ def runs(text: str) -> list[tuple[str, str]]:
     """Cut a text, in the order that it is drawn, where another font begins; "" is the font around it."""
     kana = any(unicodedata.name(letter, "").startswith(KANA) for letter in text)
     han = JAPANESE if kana else CHINESE
-    fonts = ((_font(letter, han), letter) for letter in _in_drawing_order(text))
+    fonts = ((_font(letter, han), letter) for letter in _in_drawing_order(_drawable(text)))
     return [(font, "".join(letter for _, letter in some)) for font, some in groupby(fonts, lambda pair: pair[0])]
 
 
 def _font(letter: str, han: str) -> str:
-    if ord(letter) in _known() or ord(letter) > 0xFFFF:
+    if ord(letter) in _known():
         return ""
     name = unicodedata.name(letter, "")
     if name.startswith("HANGUL"):
@@ -59,6 +59,44 @@ def _known() -> frozenset[int]:
     register_fonts()
     face: Any = pdfmetrics.getFont(PLAIN).face
     return frozenset(face.charToGlyph)
+
+
+# -- what no font here has ----------------------------------------------------------------------------------------
+
+
+def all_drawn(text: str) -> bool:
+    """Tell whether a text is drawn letter by letter; else `runs` names scripts in place of some."""
+    return _drawable(text) == text
+
+
+def _drawable(text: str) -> str:
+    """Put "[Thai]" in the place of letters that would be boxes.
+
+    Fonts of the computer are no way out: letters of these scripts have to be shaped, which reportlab does not do, and
+    a name wrongly written is worse than one that is not.
+    """
+    out, last = "", None  # the script named last, while only spaces follow: a name of two words is named once
+    for script, letters in groupby(text, _unknown_script):
+        run = "".join(letters)
+        if script is None:
+            out, last = out + run, last if run.isspace() else None
+        elif script:
+            out, last = out.rstrip() if script == last else f"{out}[{script}]", script
+    return out
+
+
+@cache
+def _unknown_script(letter: str) -> str | None:
+    """Name the script of a letter that no font here has; None for one that is drawn, "" for what is nothing to see."""
+    if ord(letter) in _known() or letter.isspace() or (ord(letter) <= 0xFFFF and _font(letter, CHINESE)):
+        return None
+    name, kind = unicodedata.name(letter, ""), unicodedata.category(letter)
+    if kind in ("Cc", "Cf") or name.startswith("VARIATION SELECTOR"):
+        return ""
+    first = name.partition(" ")[0]
+    if kind[0] not in "LMN" or first in ("", "COMBINING", "MODIFIER", "MATHEMATICAL"):
+        return "sign"
+    return {"CJK": "Chinese"}.get(first, first.capitalize())
 
 
 # -- right to left ------------------------------------------------------------------------------------------------
