@@ -17,15 +17,14 @@ from typing import Any
 
 import imagecodecs
 import numpy as np
-import shapely
 import tifffile
+from _many import MPP, write_case
 
 from leukoscope import open_slide
-from leukoscope.cases import Case, CellRow, RunSettings, SlideInfo
+from leukoscope.cases import SlideInfo
 from leukotrain.data.synthetic import render_smear
 
-CLASSES = ("blast", "lymphocyte", "neutrophil_segmented", "monocyte")
-SIDE, TILE, MPP, KINDS = 32_768, 512, 0.25, 4
+SIDE, TILE, KINDS, RADIUS = 32_768, 512, 4, 20.0
 DOCK = (480, 760)  # px of the gallery
 
 
@@ -61,25 +60,6 @@ def make_slide(path: Path) -> None:
                 subfiletype=1 if level else 0,
                 metadata={**scale, "PhysicalSizeY": MPP, "PhysicalSizeYUnit": "µm"} if level == 0 else None,
             )
-
-
-def make_case(folder: Path, slide: Path, cells: int) -> None:
-    """Write a case with outlines of 24 corners, spread evenly."""
-    rng = np.random.default_rng(0)
-    settings = RunSettings(segmenter="none", model="none", classes=CLASSES, mpp=MPP)
-    places = rng.uniform(100, SIDE - 100, (cells, 2))
-    outlines = shapely.buffer(shapely.points(places), 20.0, quad_segs=6)
-    labels = rng.integers(len(CLASSES), size=cells)
-    proba = rng.dirichlet(np.ones(len(CLASSES)), cells)
-    rows = [
-        CellRow(o, None, x, y, 78.5, None, 1.0, dict(zip(CLASSES, p.tolist(), strict=True)), CLASSES[k])
-        for o, (x, y), p, k in zip(outlines, places, proba, labels, strict=True)
-    ]
-    with Case.create(folder, SlideInfo.from_slide(open_slide(slide)), settings) as case:
-        run = case.begin_run(settings, blocks=10)
-        for block, some in enumerate(np.array_split(np.arange(cells), 10)):
-            case.add_block(run, block, [rows[i] for i in some])
-        case.finish_run(run, "completed")
 
 
 def main() -> None:
@@ -122,7 +102,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder, slide = Path(temporary) / "many.leuko", Path(temporary) / "many.ome.tif"
         make_slide(slide)
-        make_case(folder, slide, cells)
+        write_case(folder, SlideInfo.from_slide(open_slide(slide)), SIDE, cells, RADIUS)
         viewer = view(folder, block=False)
         session = session_of(viewer)
         viewer.scene.camera.zoom, viewer.scene.camera.center = 4.0, (SIDE * MPP / 2,) * 2

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from viewer import MPP, SIDE, make_case
+from _many import MPP
+from viewer import SIDE, make_case
 
 REPEATS, PAUSE_MS, SETTLE_MS = 40, 120, 1500
 

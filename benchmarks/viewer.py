@@ -11,33 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import shapely
+from _many import MPP, write_case
 
-from leukoscope.cases import Case, CellRow, RunSettings, SlideInfo
+from leukoscope.cases import SlideInfo
 
-CLASSES = ("blast", "lymphocyte", "neutrophil_segmented", "monocyte")
-SIDE, MPP = 60_000, 0.25
+SIDE, RADIUS = 60_000, 24.0
 
 
 def make_case(folder: Path, cells: int) -> None:
-    """Write a case with outlines of 24 corners, spread evenly; its slide does not exist."""
-    rng = np.random.default_rng(0)
+    """Write a case whose slide does not exist."""
     shapes = tuple((SIDE >> k, SIDE >> k) for k in range(7))
-    info = SlideInfo("many", "/nowhere/many.svs", "x", shapes, tuple(float(2**k) for k in range(7)), MPP, "metadata")
-    settings = RunSettings(segmenter="none", model="none", classes=CLASSES, mpp=MPP)
-    places = rng.uniform(100, SIDE - 100, (cells, 2))
-    outlines = shapely.buffer(shapely.points(places), 24.0, quad_segs=6)
-    labels = rng.integers(len(CLASSES), size=cells)
-    proba = rng.dirichlet(np.ones(len(CLASSES)), cells)
-    rows = [
-        CellRow(o, None, x, y, 113.0, None, 1.0, dict(zip(CLASSES, p.tolist(), strict=True)), CLASSES[k])
-        for o, (x, y), p, k in zip(outlines, places, proba, labels, strict=True)
-    ]
-    with Case.create(folder, info, settings) as case:
-        run = case.begin_run(settings, blocks=10)
-        for block, some in enumerate(np.array_split(np.arange(cells), 10)):
-            case.add_block(run, block, [rows[i] for i in some])
-        case.finish_run(run, "completed")
+    slide = SlideInfo("many", "/nowhere/many.svs", "x", shapes, tuple(float(2**k) for k in range(7)), MPP, "metadata")
+    write_case(folder, slide, SIDE, cells, RADIUS)
 
 
 def main() -> None:
