@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from qtpy.QtWidgets import QMessageBox
 
-from leukoscope.cases import CellRow
 from leukoscope.ui.commands import import_geojson
+
+from .conftest import all_blasts
+
+
+@contextmanager
+def exported(case: Any, folder: Path) -> Iterator[tuple[Path, list[Any]]]:
+    """Give what QuPath would open, and write down what is changed in it."""
+    file = case.export(csv=False, geojson=True, folder=folder)["cells.geojson"]
+    content = json.loads(file.read_text())
+    yield file, content["features"] if isinstance(content, dict) else content
+    file.write_text(json.dumps(content))
 
 
 def imported(viewer: Any, file: Path, monkeypatch: Any, qtbot: Any, notes: list[str]) -> None:
@@ -23,11 +35,8 @@ def imported(viewer: Any, file: Path, monkeypatch: Any, qtbot: Any, notes: list[
 def test_corrections_come_back_from_qupath(
     viewer: Any, session: Any, tmp_path: Path, monkeypatch: Any, qtbot: Any, notes: list[str]
 ) -> None:
-    file = session.case.export(csv=False, geojson=True, folder=tmp_path)["cells.geojson"]
-    content = json.loads(file.read_text())
-    objects = content["features"] if isinstance(content, dict) else content
-    objects[3]["properties"]["classification"] = {"name": "Monocyte"}
-    file.write_text(json.dumps(content))
+    with exported(session.case, tmp_path) as (file, objects):
+        objects[3]["properties"]["classification"] = {"name": "Monocyte"}
     imported(viewer, file, monkeypatch, qtbot, notes)
     assert "1 cells relabeled" in notes[-1]
     (changed,) = session.case.events[-1].cells
@@ -41,21 +50,13 @@ def test_cells_drawn_in_qupath_are_added_if_wanted(
     def square(x: float, y: float, side: float) -> list[list[list[float]]]:
         return [[[x, y], [x + side, y], [x + side, y + side], [x, y + side], [x, y]]]
 
-    def classified(case: Any, slide: Any, outlines: Any, device: str) -> list[CellRow]:
-        case.check_slide(slide)
-        chances = {label: float(label == "blast") for label in case.settings.classes}
-        return [CellRow(o, None, o.centroid.x, o.centroid.y, 10.0, None, 1.0, chances, "blast") for o in outlines]
-
     asked: list[str] = []
-    monkeypatch.setattr("leukoscope.ui.importing.reclassify", classified)
+    monkeypatch.setattr("leukoscope.ui.importing.reclassify", all_blasts)
     answer = QMessageBox.StandardButton.No
     monkeypatch.setattr(
         "leukoscope.ui.importing.QMessageBox.question", lambda *texts: asked.append(texts[-1]) or answer
     )
     case = session.case
-    file = case.export(csv=False, geojson=True, folder=tmp_path)["cells.geojson"]
-    content = json.loads(file.read_text())
-    objects = content["features"] if isinstance(content, dict) else content
     boxes = [outline.buffer(30).bounds for outline, _ in case.outlines().values()]
     x, y = next(
         (x, y)
@@ -64,10 +65,10 @@ def test_cells_drawn_in_qupath_are_added_if_wanted(
         if not any(a < x + 40 and x < c and b < y + 40 and y < d for a, b, c, d in boxes)
     )
     on_a_cell = case.outlines([1])[1][0].centroid
-    for shape in (square(x, y, 40), square(0, 0, 850), square(on_a_cell.x - 10, on_a_cell.y - 10, 20)):
-        new = {"type": "Feature", "id": str(uuid.uuid4()), "geometry": {"type": "Polygon", "coordinates": shape}}
-        objects.append({**new, "properties": {"objectType": "annotation", "classification": {"name": "Monocyte"}}})
-    file.write_text(json.dumps(content))
+    with exported(case, tmp_path) as (file, objects):
+        for shape in (square(x, y, 40), square(0, 0, 850), square(on_a_cell.x - 10, on_a_cell.y - 10, 20)):
+            new = {"type": "Feature", "id": str(uuid.uuid4()), "geometry": {"type": "Polygon", "coordinates": shape}}
+            objects.append({**new, "properties": {"objectType": "annotation", "classification": {"name": "Monocyte"}}})
 
     imported(viewer, file, monkeypatch, qtbot, notes)
     qtbot.waitUntil(lambda: bool(asked))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import shapely
 
-from leukoscope.cases import CellRow, open_case
+from leukoscope.cases import open_case
 from leukoscope.errors import CaseError, SettingsError
 from leukoscope.ui import session_of
 from leukoscope.ui._napari import camera
@@ -20,21 +20,13 @@ from leukoscope.ui.gallery import GalleryWidget
 from leukoscope.ui.outlining import OutlinesWidget, Window
 from leukoscope.ui.outlining.strokes import cut, join
 
-from .conftest import MPP, SIZE
+from .conftest import MPP, SIZE, all_blasts
 
 
 @pytest.fixture
 def session(viewer: Any, case_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A case that was drawn; new outlines are measured, and classified as blasts."""
-
-    def reclassify(case: Any, slide: Any, outlines: Any, device: str) -> list[CellRow]:
-        case.check_slide(slide)
-        chances = {label: float(label == "blast") for label in case.settings.classes}
-        return [
-            CellRow(o, None, o.centroid.x, o.centroid.y, o.area * MPP**2, 0.0, 1.0, chances, "blast") for o in outlines
-        ]
-
-    monkeypatch.setattr("leukoscope.ui.outlining.widget.reclassify", reclassify)
+    monkeypatch.setattr("leukoscope.ui.outlining.widget.reclassify", all_blasts)
     session = session_of(viewer)
     session.open(case_dir)
     camera(viewer).center = (SIZE / 2 * MPP, SIZE / 2 * MPP)
