@@ -110,5 +110,10 @@ def drop_others(db: sqlite3.Connection, run: int, reviewed: Iterable[Track]) -> 
     db.execute("CREATE TEMP TABLE IF NOT EXISTS kept (run INTEGER, id INTEGER, PRIMARY KEY (run, id))")
     db.execute("DELETE FROM kept")
     db.executemany("INSERT INTO kept VALUES (?, ?)", list(reviewed))
-    db.execute("DELETE FROM cells WHERE run <> ? AND (run, id) NOT IN (SELECT run, id FROM kept)", (run,))
+    # NOT EXISTS, for NOT IN goes through all that is kept for each cell: two minutes at 100,000 cells, 10,000 reviewed
+    statement = """
+        DELETE FROM cells WHERE run <> ?
+        AND NOT EXISTS (SELECT 1 FROM kept WHERE kept.run = cells.run AND kept.id = cells.id)
+    """
+    db.execute(statement, (run,))
     db.execute("UPDATE runs SET dropped = 1 WHERE id <> ?", (run,))
