@@ -233,6 +233,9 @@ def _set_journal(db: sqlite3.Connection, folder: Path) -> None:
 
 def _take_lock(folder: Path) -> sqlite3.Connection | None:
     """Return a connection that holds the writer's lock, None if another has it or the folder cannot be written."""
+    # Asked first: SQLite opens a lock file that it cannot write for reading, and locks that for whoever wants it.
+    if not all(os.access(place, os.W_OK) for place in (folder, folder / DATABASE, folder / LOCK) if place.exists()):
+        return None
     try:
         lock = _connect(folder / LOCK, "rwc")
     except sqlite3.OperationalError:
