@@ -111,6 +111,9 @@ def retrain(
         raise SettingsError(
             "only the head is fitted with balance", "Leave it out: mode full draws rare classes more often."
         )
+    from .retraining.opened import check_slides_there
+
+    check_slides_there(plan.every if flips else (*plan.cases, *plan.locked), ready)
     tell = Tell(progress, cancel)
     how: dict[str, Any]
     if plan.mode == "head":

@@ -15,7 +15,20 @@ from leukoscope.errors import SettingsError
 if TYPE_CHECKING:
     from ..data.manifest import Manifest
 
-__all__ = ["DATA", "WORK", "Data", "OwnManifest", "Roots", "Work", "app", "asked", "check_run", "say", "sources"]
+__all__ = [
+    "DATA",
+    "MOST_THREADS",
+    "WORK",
+    "Data",
+    "OwnManifest",
+    "Roots",
+    "Work",
+    "app",
+    "asked",
+    "check_run",
+    "say",
+    "sources",
+]
 
 app = typer.Typer(
     name="leukotrain",
@@ -41,6 +54,7 @@ Roots = Annotated[
     list[Path] | None, typer.Option(help="Where its paths are looked for; may be repeated. Default: its folder.")
 ]
 DATA = Path("../shared/data")
+MOST_THREADS = 256  # more than any computer gains by; of a million, each takes memory until there is none
 WORK = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "leukotrain"
 
 

@@ -12,7 +12,7 @@ import typer
 
 from leukoscope.errors import SettingsError
 
-from ._common import DATA, WORK, Data, OwnManifest, Roots, Work, app, asked, check_run, say, sources
+from ._common import DATA, MOST_THREADS, WORK, Data, OwnManifest, Roots, Work, app, asked, check_run, say, sources
 from .measuring import evaluate
 
 __all__ = ["fit", "prepare", "pretrain", "segment"]
@@ -76,7 +76,7 @@ def fit(
         typer.Option(help="A source whose held-out groups are trained on, too, for the model that ships; repeatable."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of all randomness.")] = 0,
-    threads: Annotated[int, typer.Option(min=1, help="Processor threads.")] = 2,
+    threads: Annotated[int, typer.Option(min=1, max=MOST_THREADS, help="Processor threads.")] = 2,
     measure: Annotated[
         bool, typer.Option(help="Measure on the held-out groups of the prepared data sets afterwards.")
     ] = True,
@@ -151,7 +151,7 @@ def pretrain(
     batch: Annotated[int, typer.Option(min=1, help="Cells at a time.")] = 64,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of all randomness.")] = 0,
-    threads: Annotated[int, typer.Option(min=1, help="Processor threads.")] = 2,
+    threads: Annotated[int, typer.Option(min=1, max=MOST_THREADS, help="Processor threads.")] = 2,
 ) -> None:
     """Pretrain a ConvNeXt V2 (FCMAE) on the crops of train and val, without their labels; killed, it goes on."""
     import torch

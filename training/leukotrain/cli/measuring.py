@@ -11,7 +11,7 @@ import typer
 
 from leukoscope.errors import SettingsError
 
-from ._common import DATA, WORK, Data, OwnManifest, Roots, Work, app, asked, check_run, say
+from ._common import DATA, MOST_THREADS, WORK, Data, OwnManifest, Roots, Work, app, asked, check_run, say
 
 __all__ = ["compare", "evaluate", "probe"]
 
@@ -141,7 +141,7 @@ def compare(
     seed: Annotated[
         list[int] | None, typer.Option(min=0, max=2**63 - 1, help="Of all randomness; repeated, arms run with each.")
     ] = None,
-    threads: Annotated[int, typer.Option(min=1, help="Processor threads.")] = 2,
+    threads: Annotated[int, typer.Option(min=1, max=MOST_THREADS, help="Processor threads.")] = 2,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the trained bundles, in the work folder.")] = False,
     out: Annotated[
         Path | None,

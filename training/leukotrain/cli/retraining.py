@@ -11,7 +11,7 @@ import typer
 
 from leukoscope.errors import SettingsError
 
-from ._common import WORK, Work, app, check_run, say
+from ._common import MOST_THREADS, WORK, Work, app, check_run, say
 
 if TYPE_CHECKING:
     from ..retrain import RetrainProgress
@@ -55,7 +55,7 @@ def retrain(
     work: Work = WORK,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the cells at most (mode full).")] = 4,
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of all randomness (mode full).")] = 0,
-    threads: Annotated[int, typer.Option(min=1, help="Processor threads (mode full).")] = 2,
+    threads: Annotated[int, typer.Option(min=1, max=MOST_THREADS, help="Processor threads (mode full).")] = 2,
 ) -> None:
     """Retrain a model from reviewed cases, and write it if a gate shows that it is no worse."""
     from ..guards import seed_given

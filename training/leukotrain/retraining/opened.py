@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leukoscope.cases import Case, open_case
-from leukoscope.errors import CaseError
+from leukoscope.errors import CaseError, SlideError
 from leukoscope.pipeline import CanceledError as EmbeddingCanceledError
 from leukoscope.pipeline import embed_case, embed_cells
 from leukoscope.pipeline._cells import model_for
@@ -22,7 +22,7 @@ from .plan import RetrainPlan
 from .reviewed import ReviewedCase
 from .told import Stage, Tell
 
-__all__ = ["Seen", "opened", "see"]
+__all__ = ["Seen", "check_slides_there", "opened", "see"]
 
 Embedded = NDArray[np.float32]
 
@@ -53,18 +53,38 @@ def opened(one: ReviewedCase, ready: Sequence[Case] = ()) -> Iterator[tuple[Case
     ------
     CaseError
         The case was analyzed anew since the plan was made, or its slide is another.
-    SlideError
-        The slide cannot be read.
+        Or the slide cannot be read.
     """
     with ExitStack() as stack:
         case = next((case for case in ready if case.path == one.path), None)
         if case is None:
             case = stack.enter_context(open_case(one.path))
-        slide = stack.enter_context(open_slide(one.slide))
+        slide = stack.enter_context(_slide_of(one))
         case.check_slide(slide)
         if str(case.id) != one.id or len(case) != one.cells or case.settings.model_fingerprint != one.model:
             raise CaseError("the case has changed since the plan was made", "Make the plan anew.", one.path)
         yield case, slide
+
+
+def _slide_of(one: ReviewedCase) -> Slide:
+    try:
+        return open_slide(one.slide)
+    except SlideError as error:
+        remedy = f"Say where it is now: --slide {one.name}=FILE, or Find slide… with the case open in the viewer."
+        raise CaseError(f"its slide cannot be read ({one.slide}: {error.cause})", remedy, one.path) from error
+
+
+def check_slides_there(cases: Iterable[ReviewedCase], ready: Sequence[Case] = ()) -> None:
+    """Open each case with its slide once: what has moved is told before the first of them is worked on.
+
+    Raises
+    ------
+    LeukoscopeError
+        See `opened`.
+    """
+    for one in cases:
+        with opened(one, ready):
+            pass
 
 
 def see(plan: RetrainPlan, whole: bool, device: str, tell: Tell, ready: Sequence[Case] = ()) -> dict[str, Seen]:
