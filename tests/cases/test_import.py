@@ -81,7 +81,7 @@ def test_what_qupath_writes_is_read(same_case):
     ]
     assert found.added[1].outline.equals(shapely.box(500, 400, 520, 420))
     assert found.summary == (
-        "1 cells relabeled; 1 unchanged; 1 of unknown class 'Tumor: Positive'; 3 no cell of this case; "
+        "1 cell relabeled; 1 unchanged; 1 of unknown class 'Tumor: Positive'; 3 no cell of this case; "
         "1 outline changed: outlines are not taken over; 1 not in the file"
     )
 

@@ -38,7 +38,7 @@ def test_corrections_come_back_from_qupath(
     with exported(session.case, tmp_path) as (file, objects):
         objects[3]["properties"]["classification"] = {"name": "Monocyte"}
     imported(viewer, file, monkeypatch, qtbot, notes)
-    assert "1 cells relabeled" in notes[-1]
+    assert "1 cell relabeled" in notes[-1]
     (changed,) = session.case.events[-1].cells
     assert session.cells.features["label"][changed - 1] == "monocyte"
     assert session.cells.features["source"][changed - 1] == "reviewer"
@@ -72,7 +72,7 @@ def test_cells_drawn_in_qupath_are_added_if_wanted(
 
     imported(viewer, file, monkeypatch, qtbot, notes)
     qtbot.waitUntil(lambda: bool(asked))
-    assert asked[-1].startswith("1 cells were drawn")  # not the region, nor what lies on a cell
+    assert asked[-1].startswith("1 cell drawn")  # not the region, nor what lies on a cell
     assert case.events == ()
 
     answer = QMessageBox.StandardButton.Yes

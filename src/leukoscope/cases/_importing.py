@@ -16,6 +16,7 @@ from ..errors import CaseError
 from ._event import by_label
 from ._geojson import rounded
 from ._geojson_read import GeoObject, read_geojson
+from ._words import cells_said
 from .records import Event
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class Imported:
     @property
     def summary(self) -> str:
         """One line for people."""
-        parts = [f"{len(self.changed)} cells relabeled", f"{self.unchanged} unchanged"]
+        parts = [f"{cells_said(len(self.changed))} relabeled", f"{self.unchanged} unchanged"]
         parts += [f"{count} of unknown class {name!r}" for name, count in self.unknown.items()]
         parts += [f"{count} {reason}" for reason, count in self.ignored.items()]
         return "; ".join([*parts, f"{self.absent} not in the file"] if self.absent else parts)

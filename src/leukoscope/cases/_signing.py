@@ -20,6 +20,7 @@ from ._report import Seal, report_of
 from ._report_html import write_html
 from ._reviewing import one_line
 from ._signature import SIGNED, Signature, folders, kept, sha256
+from ._words import cells_said
 from .records import Event
 
 if TYPE_CHECKING:
@@ -203,7 +204,7 @@ class SignedCase(DatedCase):
 
 
 def _cells(number: int) -> str:
-    return "1 cell is" if number == 1 else f"{number} cells are"
+    return f"{cells_said(number)} {'is' if number == 1 else 'are'}"
 
 
 def _said(text: str, most: int, cause: str, path: Path) -> str:

@@ -15,6 +15,7 @@ from psygnal import Signal
 from qtpy.QtCore import QTimer
 
 from leukoscope.cases import Case
+from leukoscope.errors import SettingsError
 
 from ._in_sight import PointsInSight
 from ._napari import ask_before_closing
@@ -29,6 +30,7 @@ from .layers import (
     looks,
     place,
     positions,
+    slide_of,
 )
 from .notify import warn
 from .overlay import ClassOverlay, painted_levels
@@ -36,6 +38,8 @@ from .review import bind_mouse
 
 if TYPE_CHECKING:
     import napari
+
+    from leukoscope.slides import Slide
 
     from .outlining.layer import EditLayers
 
@@ -79,6 +83,19 @@ class LayeredView(BlindedView):
         if viewer is None:
             raise RuntimeError("the viewer is closed")
         return viewer
+
+    def shown_slide(self) -> Slide:
+        """Give the slide whose pixels are shown.
+
+        Raises
+        ------
+        SettingsError
+            If none is.
+        """
+        slide = slide_of(self.slide)
+        if slide is None:
+            raise SettingsError("the slide is not shown", "Find slide… in the Counts dock opens it.")
+        return slide
 
     def draw(self, drawing: EditLayers) -> None:
         """Have outlines drawn anew, in layers of their own instead of those that show them as they were."""

@@ -17,6 +17,7 @@ from leukoscope.hematology import profile_names
 from leukoscope.segmentation import segmenter_names
 from leukoscope.slides import Slide, open_slide
 
+from .layers import slide_of
 from .settings import follow_model, user_settings
 
 __all__ = ["CaseStatus", "Choices", "case_status", "duration", "mpp_in_words", "parse_mpp", "slides_in"]
@@ -112,7 +113,7 @@ def case_status(folder: Path, shown: Case | None = None) -> CaseStatus | None:
 def slides_in(viewer: Any) -> Iterator[tuple[str, Slide]]:
     """Yield the name and the slide of each image layer that shows one, opened by napari's own reader or ours."""
     for layer in viewer.layers:
-        slide = layer.metadata.get("leukoscope", {}).get("slide")
+        slide = slide_of(layer)
         if slide is None and getattr(layer, "rgb", False) and layer.source.path:
             try:
                 slide = open_slide(layer.source.path)

@@ -12,10 +12,12 @@ import shapely
 from qtpy.QtWidgets import QFileDialog, QMessageBox
 
 from leukoscope.cases import Added, Case, Drawn, Event, Imported
+from leukoscope.cases._words import cells_said
 from leukoscope.pipeline import reclassify
 
 from ._state import Session
 from .background import in_background
+from .layers import slide_of
 from .notify import say
 from .settings import user_settings
 
@@ -40,7 +42,7 @@ def ask_and_import(session: Session, parent: Any = None) -> Any:
     )
 
     def wanted(cells: int) -> bool:
-        question = f"{cells} cells were drawn in QuPath that this case does not have. Add them?"
+        question = f"{cells_said(cells)} drawn in QuPath that this case does not have. Add them?"
         return QMessageBox.question(parent, "Cells drawn in QuPath", question) == QMessageBox.StandardButton.Yes
 
     return import_file(session, Path(path), wanted) if path else None
@@ -58,8 +60,7 @@ def import_file(session: Session, path: Path, wanted: Callable[[int], bool] = la
     wanted : callable
         Gets the number of cells that were drawn there, and says whether to add them.
     """
-    case, user, layer = session.case, user_settings(), session.slide
-    slide: Slide | None = None if layer is None else layer.metadata.get("leukoscope", {}).get("slide")
+    case, user, slide = session.case, user_settings(), slide_of(session.slide)
     if case is None:
         return None
 
@@ -69,7 +70,7 @@ def import_file(session: Session, path: Path, wanted: Callable[[int], bool] = la
         say(f"{path.name}: {found.summary}")
         cells = drawn_cells(case, found.added)
         if cells and slide is None:
-            say(f"{len(cells)} cells were drawn in QuPath; with the slide at hand they could be added (Find slide…).")
+            say(f"{cells_said(len(cells))} drawn in QuPath: with the slide at hand they can be added (Find slide…).")
         elif cells and slide is not None and session.case is case and wanted(len(cells)):
             work = partial(add_drawn, case, slide, cells, user.reviewer, user.device)
             in_background(work, drawn, "Adding cells drawn in QuPath")

@@ -81,9 +81,15 @@ def place(layer: Any, mpp: float | None) -> None:
             setattr(layer, name, value)
 
 
+def slide_of(layer: Any) -> Slide | None:
+    """Give the slide whose pixels a layer shows; None for any other layer, or none."""
+    slide: Slide | None = None if layer is None else layer.metadata.get("leukoscope", {}).get("slide")
+    return slide
+
+
 def slide_address(layer: Any) -> str | None:
     """Tell which slide a layer shows: its address, None where it shows none."""
-    slide = layer.metadata.get("leukoscope", {}).get("slide")
+    slide = slide_of(layer)
     return None if slide is None else str(slide.address)
 
 

@@ -18,6 +18,7 @@ from leukoscope.segmentation.spike.unet import LAYERS
 from ._napari import camera
 from ._state import session_of
 from .docks import Docked
+from .layers import slide_of
 from .notify import reporting_errors
 
 if TYPE_CHECKING:
@@ -192,7 +193,7 @@ def _finest(layer: Image) -> Any:
 def _mpp(layer: Image) -> float | None:
     if all(str(unit) == "micrometer" for unit in layer.units):
         return float(layer.scale[-1])
-    slide = layer.metadata.get("leukoscope", {}).get("slide")
+    slide = slide_of(layer)
     return None if slide is None else slide.mpp
 
 

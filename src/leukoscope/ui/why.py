@@ -10,6 +10,7 @@ from napari.utils.colormaps import Colormap
 from leukoscope.pipeline import CellHeat, explain_cell
 
 from ._state import session_of
+from .layers import slide_of
 from .notify import reporting_errors, say
 from .settings import user_settings
 
@@ -39,7 +40,7 @@ def why_this_class(viewer: napari.Viewer) -> None:
     if len(selected) != 1:
         say("Select one cell: on the cells layer, 3 or S, then click it.")
         return
-    slide = None if session.slide is None else session.slide.metadata.get("leukoscope", {}).get("slide")
+    slide = slide_of(session.slide)
     if slide is None:
         say("The slide is not shown: Find slide… in the Counts dock opens it.")
         return

@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from qtpy.QtCore import Qt
-from qtpy.QtTest import QTest
 
 from leukoscope.hematology import density_map
 from leukoscope.ui.review_dock.density_layer import density_layer
@@ -43,11 +41,14 @@ def test_a_region_that_drives_the_count_is_named_and_found(viewer: Any, regions:
     session.relabel(sorted(set(cells["cell_id"]) - set(left)), "lymphocyte")
     regions.side.setValue(0.11)
     regions.compute()
-    assert regions.regions.dispersion.p < 1
-    row = next(i for i, text in enumerate(regions.model.rows) if int(text[2]))
+    assert regions.regions.dispersion.p < 0.05
+    row = next(i for i, text in enumerate(regions.model.rows) if "drives" in text[-1])
+    assert regions.model.rows[row][0] in regions.warning.text()
     regions.table.clicked.emit(regions.model.index(row, 0))
-    center = np.asarray(viewer.scene.camera.center)[-2:] / 0.25
-    assert (np.abs(cells[["y", "x"]].to_numpy() - center).max(axis=1) <= 440).any()
+    y, x = np.asarray(viewer.scene.camera.center)[-2:] / 0.25
+    side = 110 / 0.25  # px
+    column, line = int(x // side), int(y // side)
+    assert regions.model.rows[row][0] == square_name(line, column)
 
 
 def test_squares_are_named_as_on_a_chessboard() -> None:
@@ -56,8 +57,7 @@ def test_squares_are_named_as_on_a_chessboard() -> None:
 
 def test_the_map_lies_where_the_cells_are_and_goes_when_switched_off(viewer: Any, regions: Any, session: Any) -> None:
     regions.kind.setCurrentIndex(regions.kind.findData("per_mm2"))
-    QTest.mouseClick(regions.map, Qt.MouseButton.LeftButton, pos=regions.map.rect().center() * 0.1)
-    regions.map.setChecked(True)
+    regions.map.click()
     layer = density_layer(session)
     case = session.case
     table = case.cells

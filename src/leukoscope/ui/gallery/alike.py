@@ -21,7 +21,6 @@ from ..settings import user_settings
 if TYPE_CHECKING:
     from leukoscope.cases import Case
     from leukoscope.pipeline import Embeddings
-    from leukoscope.slides import Slide
 
 __all__ = ["Alike", "likeness"]
 
@@ -117,7 +116,7 @@ class Alike(QFrame):
     def ask(self, cells: Sequence[int]) -> None:
         """Look for the cells most like these, in another thread; the cells are embedded first, once."""
         with reporting_errors():
-            case, slide = self._whole(), self._slide()
+            case, slide = self._whole(), self.session.shown_slide()
             asked, device = tuple(sorted(cells)), user_settings().device
             self._stop()
             self._asking, known = asked, self._known
@@ -173,13 +172,6 @@ class Alike(QFrame):
         if self.session.busy:
             raise SettingsError("an analysis is running", "Wait for its end: cells are compared when all are there.")
         return case
-
-    def _slide(self) -> Slide:
-        layer = self.session.slide
-        slide: Slide | None = None if layer is None else layer.metadata.get("leukoscope", {}).get("slide")
-        if slide is None:
-            raise SettingsError("the slide is not shown", "Find slide… in the Counts dock opens it.")
-        return slide
 
     def _stop(self) -> None:
         if self.job is not None:

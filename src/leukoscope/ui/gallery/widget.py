@@ -15,6 +15,7 @@ from leukoscope.errors import LeukoscopeError
 from .._state import Session, session_of
 from .._ties import Ties
 from ..keys import NEXT_KEY, alike_key
+from ..layers import slide_of
 from ..notify import reporting_errors, say, show_error_line
 from ..review import go_to_next_uncertain, redo, undo
 from .alike import Alike
@@ -82,8 +83,7 @@ class GalleryWidget(GalleryPane):
         self.link.attach()
         self.alike.reset()
         self.controls.offer_likeness(False)
-        layer = self.session.slide
-        slide = None if case is None or layer is None else layer.metadata["leukoscope"]["slide"]
+        slide = None if case is None else slide_of(self.session.slide)
         self._read_cells(slide)
         self._on_keys()
         says = []

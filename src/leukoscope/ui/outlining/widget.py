@@ -25,7 +25,6 @@ from .window import Window
 
 if TYPE_CHECKING:
     from leukoscope.cases import Case
-    from leukoscope.slides import Slide
 
 __all__ = ["OutlinesWidget"]
 
@@ -101,7 +100,7 @@ class OutlinesWidget(Docked):
         """Open a window around the middle of the view."""
         with reporting_errors():
             case = self._editable_case()
-            self._slide()  # what cannot be committed is not begun
+            self.session.shown_slide()  # what cannot be committed is not begun
             layer, view = self.session.slide, camera(self.session.viewer)
             y, x = np.asarray(layer.world_to_data(np.asarray(view.center, float)[-2:])) + 0.5
             self.session.ensure_free()
@@ -118,7 +117,7 @@ class OutlinesWidget(Docked):
         if self.layers is None or self.worker is not None:
             return
         with reporting_errors():
-            case, slide, device = self.layers.case, self._slide(), user_settings().device
+            case, slide, device = self.layers.case, self.session.shown_slide(), user_settings().device
             reviewer = user_settings().reviewer
             changes = self.layers.changes()
             if not changes.any:
@@ -211,13 +210,6 @@ class OutlinesWidget(Docked):
             remedy = "Open an amendment, giving the reason, to change it."
             raise CaseError("the case is signed", remedy, case.path)
         return case
-
-    def _slide(self) -> Slide:
-        layer = self.session.slide
-        slide: Slide | None = None if layer is None else layer.metadata.get("leukoscope", {}).get("slide")
-        if slide is None:
-            raise SettingsError("the slide is not shown", "Find slide… in the Counts dock opens it.")
-        return slide
 
     def _show_state(self, text: str = "") -> None:
         opened, idle = self.layers is not None, self.worker is None

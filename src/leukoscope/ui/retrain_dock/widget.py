@@ -15,6 +15,7 @@ from .._ties import Ties
 from ..choices import duration
 from ..docks import Docked
 from ..job import Job
+from ..layers import slide_of
 from ..notify import reporting_errors, say, show_error_line
 from ..review_dock.tab import label, line
 from ..settings import prefer_model, user_settings
@@ -155,10 +156,10 @@ class RetrainWidget(Docked):
         cases = self.cases.paths(LEARN)
         if not cases:
             raise SettingsError("there is no case to learn from", "Add one whose cells were reviewed.")
-        whole, layer = self.session.whole, self.session.slide
+        whole, shown = self.session.whole, slide_of(self.session.slide)
         slides = {}
-        if whole is not None and layer is not None:
-            now = str(layer.metadata["leukoscope"]["slide"].address)
+        if whole is not None and shown is not None:
+            now = str(shown.address)
             if now != whole.slide.address:  # it has moved, and been found again
                 slides[whole.path.name] = now
         return Wish(

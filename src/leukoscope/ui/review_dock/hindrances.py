@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from leukoscope.cases import Case
+from leukoscope.cases._words import cells_said
 from leukoscope.classification.taxonomy import UNIDENTIFIED
 from leukoscope.hematology import Profile
 
@@ -60,4 +61,4 @@ def hindrances(case: Case, profile: Profile, review: str) -> list[Hindrance]:
 
 
 def _cells(cells: tuple[int, ...]) -> str:
-    return "1 cell is" if len(cells) == 1 else f"{len(cells):,} cells are"
+    return f"{cells_said(len(cells))} {'is' if len(cells) == 1 else 'are'}"

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 from .._state import Session
 from ..gallery.claimed_keys import ClaimedKeys, pressed
 from ..notify import reporting_errors
-from ..review import look_at
+from ..review import look_at, redo, undo
 from .tab import button, label
 
 __all__ = ["CorrectingStepper", "Stepper"]
@@ -127,8 +127,8 @@ class Stepper(ClaimedKeys, QFrame):
         if key in self.session.keys:
             return partial(self._label, self.session.keys[key])
         commands: dict[str, Callable[[], object]] = {
-            "undo": self.session.undo,
-            "redo": self.session.redo,
+            "undo": partial(undo, self.session),
+            "redo": partial(redo, self.session),
             "confirm": self._confirm,
             "right": self.next,
             "left": self.previous,
