@@ -52,8 +52,7 @@ def opened(one: ReviewedCase, ready: Sequence[Case] = ()) -> Iterator[tuple[Case
     Raises
     ------
     CaseError
-        The case was analyzed anew since the plan was made, or its slide is another.
-        Or the slide cannot be read.
+        The case was analyzed anew since the plan was made, or its slide is another or cannot be read.
     """
     with ExitStack() as stack:
         case = next((case for case in ready if case.path == one.path), None)
