@@ -19,9 +19,9 @@ from qtpy.QtCore import (
 from qtpy.QtGui import QColor, QDrag, QKeyEvent, QPainter, QPen, QRegion
 from qtpy.QtWidgets import QAbstractItemView
 
+from ..claimed_keys import ClaimedKeys, pressed
 from ..overlay import MARK
 from .cards import GAP, Cards
-from .claimed_keys import ClaimedKeys, pressed
 from .model import GalleryModel
 from .places import CardPlaces
 

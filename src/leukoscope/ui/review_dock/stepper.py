@@ -10,7 +10,7 @@ from qtpy.QtGui import QFocusEvent, QKeyEvent
 from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from .._state import Session
-from ..gallery.claimed_keys import ClaimedKeys, pressed
+from ..claimed_keys import ClaimedKeys, pressed
 from ..notify import reporting_errors
 from ..review import look_at, redo, undo
 from .tab import button, label

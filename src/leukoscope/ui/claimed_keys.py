@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QEvent, Qt
 from qtpy.QtGui import QKeyEvent
 
-from ..notify import reporting_errors
+from .notify import reporting_errors
 
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget as _Widget
