@@ -7,7 +7,7 @@ import io
 import logging
 import os
 import sys
-from typing import Final
+from typing import Any, Final
 
 import typer
 from rich.console import Console
@@ -17,6 +17,7 @@ from leukoscope.errors import LeukoscopeError
 __all__ = ["guarded", "say_error"]
 
 INTERRUPTED: Final = 130  # as shells count it: 128 and the number of SIGINT
+_UsageError: Final[type[Any]] = typer.BadParameter.__mro__[1]  # click's, or typer's own copy of it
 
 
 def guarded(application: typer.Typer) -> None:
@@ -33,20 +34,22 @@ def guarded(application: typer.Typer) -> None:
         # What tifffile logs of a damaged file is said again, in one line, by the error that follows.
         logging.getLogger("tifffile").addHandler(logging.NullHandler())
     try:
-        application()
+        code = application(standalone_mode=False) or 0
     except LeukoscopeError as error:
         say_error(error)
         sys.exit(2)
-    except SystemExit as end:
-        if end.code == INTERRUPTED:  # typer makes that of Ctrl+C, and says nothing
-            _print("Interrupted. What was finished is kept: the same command goes on from there.")
-        raise
+    except _UsageError as error:
+        _say_usage(error)
+        sys.exit(2)
     except Exception as error:
         if debug:
             raise
         message = " ".join(str(error).split()) or type(error).__name__
         _print(f"leukoscope: unexpected {type(error).__name__}: {message}. Set LEUKOSCOPE_DEBUG=1 to see where.")
         sys.exit(1)
+    if code == INTERRUPTED:  # typer makes that of Ctrl+C, and says nothing
+        _print("Interrupted. What was finished is kept: the same command goes on from there.")
+    sys.exit(code)
 
 
 _PLAIN = {"–": "-", "…": "...", "µ": "u", "²": "2", "×": "x", "→": "->", "≥": ">=", "≤": "<=", "±": "+/-"}
@@ -65,6 +68,14 @@ def _plain(error: UnicodeError) -> tuple[str | bytes, int]:
 def say_error(error: LeukoscopeError) -> None:
     """Print an error's one line to stderr."""
     _print(f"leukoscope: {error}")
+
+
+def _say_usage(error: Any) -> None:
+    cause = error.format_message()
+    if not cause or "\n" in cause:
+        error.show()  # no command was given: that is answered with the help
+        return
+    _print(f"leukoscope: {cause.rstrip('.')}. See {error.ctx.command_path if error.ctx else 'leukoscope'} --help.")
 
 
 def _print(line: str) -> None:
