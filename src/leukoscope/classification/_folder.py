@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 __all__ = ["whole_folder"]
+
+A_DAY = 86400.0  # s
 
 
 @contextmanager
@@ -33,5 +37,15 @@ def whole_folder(folder: Path) -> Iterator[Path]:
                 before.replace(folder)
             raise
         shutil.rmtree(before, ignore_errors=True)
+        _sweep(folder)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed writers of this folder left a day ago or more; a younger one may still be at work."""
+    left = re.compile(rf"\.{re.escape(folder.name)}-[a-z0-9_]{{8}}(-before)?")
+    with suppress(OSError):  # somebody else may sweep, too
+        for path in folder.parent.iterdir():
+            if left.fullmatch(path.name) and time.time() - path.stat().st_mtime > A_DAY:
+                shutil.rmtree(path, ignore_errors=True)
