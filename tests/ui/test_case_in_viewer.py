@@ -125,8 +125,11 @@ def test_the_case_that_is_shown_stays_open_when_it_is_opened_again(viewer: Any, 
     session = session_of(viewer)
     session.open(case_dir)
     case = session.case
+    for name in ("smear", "labels", "cells"):
+        viewer.layers.remove(viewer.layers[name])
     session.open(f"{case_dir}/")
     assert session.case is case
+    assert [layer.name for layer in viewer.layers] == ["smear", "labels", "cells"], "what was removed is back"
     session.relabel([1], "monocyte")
     session.read_blinded("al")
     session.open(case_dir)

@@ -13,10 +13,10 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from ..errors import CaseError
+from ..wording import cells_said
 from ._event import by_label
 from ._geojson import rounded
 from ._geojson_read import GeoObject, read_geojson
-from ._words import cells_said
 from .records import Event
 
 if TYPE_CHECKING:

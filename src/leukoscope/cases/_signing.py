@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ..classification.taxonomy import UNIDENTIFIED
 from ..errors import CaseError
 from ..hematology import Profile
+from ..wording import cells_said
 from . import _log
 from ._dating import DatedCase
 from ._export import write_csv
@@ -20,7 +21,6 @@ from ._report import Seal, report_of
 from ._report_html import write_html
 from ._reviewing import one_line
 from ._signature import SIGNED, Signature, folders, kept, sha256
-from ._words import cells_said
 from .records import Event
 
 if TYPE_CHECKING:

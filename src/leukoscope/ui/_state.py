@@ -72,7 +72,7 @@ class Session(LayeredView):
         follow_keys(self._read_keys)
 
     def open(self, path: str | os.PathLike[str]) -> None:
-        """Open a case and show all of it: slide, outlines, cells, counts; one that is open already stays open.
+        """Open a case and show all of it: slide, outlines, cells, counts; one that is open already is shown again.
 
         Parameters
         ----------
@@ -86,7 +86,7 @@ class Session(LayeredView):
         """
         self.ensure_free()
         if self.whole is not None and not self.whole.readonly and Path(path).resolve() == self.whole.path.resolve():
-            self.viewer.reset_view()  # a second one would find the first in its way, and be for reading only
+            self.show(self._case())  # a second one would find the first in its way, and be for reading only
             return
         case = open_case(path)
         self.show(case)

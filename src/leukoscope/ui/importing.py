@@ -12,8 +12,8 @@ import shapely
 from qtpy.QtWidgets import QFileDialog, QMessageBox
 
 from leukoscope.cases import Added, Case, Drawn, Event, Imported
-from leukoscope.cases._words import cells_said
 from leukoscope.pipeline import reclassify
+from leukoscope.wording import cells_said
 
 from ._state import Session
 from .background import in_background

@@ -17,6 +17,7 @@ from leukoscope.classification import load_model
 from leukoscope.classification.bundle import Bundle
 from leukoscope.classification.taxonomy import TAXONOMY
 from leukoscope.errors import SettingsError
+from leukoscope.wording import cells_said
 
 from ..data.splits import kfold
 from ..guards import trained_groups
@@ -227,7 +228,7 @@ def _judged(cases: Sequence[ReviewedCase], bundle: Bundle, mode: str) -> tuple[l
                 raise SettingsError(f"{label} is a class of one's own, and full retraining knows none", remedy)
         else:
             few = f"too few of {label}, a class that the model does not know"
-            notes.append(f"{_cells(labels[label])}: {few} ({FEWEST_OF_A_NEW_CLASS} are needed); left out.")
+            notes.append(f"{cells_said(labels[label])}: {few} ({FEWEST_OF_A_NEW_CLASS} are needed); left out.")
     if len(labels) == 1:
         (only,) = labels
         if mode == "full":
@@ -236,17 +237,13 @@ def _judged(cases: Sequence[ReviewedCase], bundle: Bundle, mode: str) -> tuple[l
     disputed = sum(case.disputed for case in cases)
     if disputed:
         differ = "that two readers call differently: the label that the case shows, the last, counts"
-        notes.append(f"{_cells(disputed)} {differ}. Review, Readers goes through them.")
+        notes.append(f"{cells_said(disputed)} {differ}. Review, Readers goes through them.")
     left = sum(case.unidentified for case in cases)
     if left:
-        notes.append(f"{_cells(left)} that a reviewer left unidentified: left out, for they teach nothing.")
+        notes.append(f"{cells_said(left)} that a reviewer left unidentified: left out, for they teach nothing.")
     if any(case.model != bundle.fingerprint for case in cases):
         notes.append("Some cases were analyzed with another model: their cells are embedded anew.")
     return notes, tuple(new)
-
-
-def _cells(count: int) -> str:
-    return "1 cell" if count == 1 else f"{count} cells"
 
 
 def _without(case: ReviewedCase, known: set[str]) -> ReviewedCase:

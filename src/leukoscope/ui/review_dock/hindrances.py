@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from leukoscope.cases import Case
-from leukoscope.cases._words import cells_said
 from leukoscope.classification.taxonomy import UNIDENTIFIED
 from leukoscope.hematology import Profile
+from leukoscope.wording import cells_said
 
 __all__ = ["Hindrance", "hindrances"]
 
